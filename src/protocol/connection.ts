@@ -1,0 +1,313 @@
+// Strategy: everything about a WebSocket connection but the socket and the clock. Bytes go in by `receive`, events are
+// pulled by `nextEvent`, bytes to write come out of `takeOutput`; no callback ever runs in here, so `send…` and `close`
+// may be called between any two events, and not pulling is backpressure.
+//
+//   receive(chunk) ─▶ FrameDecoder ─piece─▶ MessageAssembler ─event─▶ Connection ─▶ nextEvent()
+//   send…(), close(), automatic pongs ─▶ FrameEncoder ─▶ takeOutput()
+//
+// The state is derived from two nullable Close frames, the one sent and the one received, and "the transport ended".
+import { CloseCode, type CloseFrame } from './close-code.js'
+import { encodeClosePayload } from './close-payload.js'
+import type { ProtocolEvent } from './event.js'
+import { FrameDecoder } from './frame-decoder.js'
+import { FrameEncoder, type MaskSource } from './frame-encoder.js'
+import { type Limits, resolveLimits } from './limits.js'
+import { MessageAssembler } from './message-assembler.js'
+import { MAX_CONTROL_PAYLOAD_BYTES, Opcode, type Role } from './opcode.js'
+import { OutgoingFragments, type FragmentKind } from './outgoing-fragments.js'
+import { UsageError } from './usage-error.js'
+import { ProtocolViolation } from './violation.js'
+
+/** What the transport owes the socket: nothing, to wait for the peer with a deadline, or FIN once the output is flushed. */
+export type Shutdown = 'none' | 'await-peer' | 'end'
+
+/** Both sides of the closing handshake, separately. */
+export interface CloseOutcome {
+  /** The Close frame this side sent. */
+  readonly sent: CloseFrame | null
+  /** The Close frame the peer sent; its code is 1005 when the frame was empty. */
+  readonly received: CloseFrame | null
+  /** Who sent the first Close frame. */
+  readonly initiator: 'local' | 'remote' | null
+}
+
+/** How a connection is set up, both roles. */
+export interface ConnectionOptions {
+  readonly limits?: Partial<Limits>
+  /** Answer pings without being asked to (5.5.2). Default true; with false the user owes the peer the pong. */
+  readonly autoPong?: boolean
+  /** The RSV bits that negotiated extensions own. Default none. */
+  readonly allowedRsv?: number
+}
+
+/** A client also needs a source of masking keys. */
+export interface ClientConnectionOptions extends ConnectionOptions {
+  readonly maskKey: MaskSource
+}
+
+const EMPTY = new Uint8Array(0)
+
+/** One WebSocket connection after its opening handshake, without I/O. RFC 6455, sections 5 to 7. */
+export class Connection {
+  readonly role: Role
+  readonly #decoder: FrameDecoder
+  readonly #assembler: MessageAssembler
+  readonly #encoder: FrameEncoder
+  readonly #fragments = new OutgoingFragments()
+  readonly #autoPong: boolean
+  readonly #maxPendingPongs: number
+  /** Chunks that arrived while the decoder still had one. */
+  #waiting: Uint8Array[] = []
+  #hungry = true
+  #sent: CloseFrame | null = null
+  #received: CloseFrame | null = null
+  #initiator: 'local' | 'remote' | null = null
+  #failed = false
+  #ended = false
+  /** Automatic pongs since the last `takeOutput`, and the one that newer pings replace when there are too many. */
+  #pongs = 0
+  #latePong: Uint8Array | null = null
+
+  constructor(role: 'server', options?: ConnectionOptions)
+  constructor(role: 'client', options: ClientConnectionOptions)
+  constructor(role: Role, options?: ConnectionOptions | ClientConnectionOptions)
+  constructor(role: Role, options: ConnectionOptions | ClientConnectionOptions = {}) {
+    const limits = resolveLimits(options.limits)
+    const maskKey = 'maskKey' in options ? options.maskKey : null
+    // 5.1: a client MUST mask all frames, so it cannot go without keys.
+    if (role === 'client' && maskKey === null) throw new UsageError('WS_BAD_OPTION', 'a client needs maskKey')
+    this.role = role
+    this.#decoder = new FrameDecoder(role, options.allowedRsv)
+    this.#assembler = new MessageAssembler(limits)
+    this.#encoder = new FrameEncoder(role, maskKey)
+    this.#autoPong = options.autoPong ?? true
+    this.#maxPendingPongs = limits.maxPendingPongs
+  }
+
+  /** `open` until the first Close frame in either direction, `closed` once the transport ended. */
+  get state(): 'open' | 'closing' | 'closed' {
+    if (this.#ended) return 'closed'
+    return this.#sent === null && this.#received === null ? 'open' : 'closing'
+  }
+
+  get shutdown(): Shutdown {
+    // 7.1.7: after a failure nothing more is expected of the peer.
+    if (this.#ended || this.#failed) return 'end'
+    if (this.#sent === null) return 'none'
+    // 7.1.1: the server closes the TCP connection first, so that it holds the TIME_WAIT state.
+    return this.#received !== null && this.role === 'server' ? 'end' : 'await-peer'
+  }
+
+  get outcome(): CloseOutcome {
+    return { sent: this.#sent, received: this.#received, initiator: this.#initiator }
+  }
+
+  /** Bytes that `takeOutput()` would return. */
+  get pendingBytes(): number {
+    return this.#encoder.pendingBytes
+  }
+
+  /** True while a message has arrived in part. */
+  get midMessage(): boolean {
+    return this.#assembler.unfinished
+  }
+
+  /**
+   * Takes the next bytes from the peer, and ownership of them: `chunk` is unmasked in place, and later events alias it.
+   * Never throws for what the peer sent.
+   *
+   * @throws UsageError `WS_AFTER_END` after `receiveEnd()`.
+   */
+  receive(chunk: Uint8Array): void {
+    if (this.#ended) throw new UsageError('WS_AFTER_END', 'receive() after receiveEnd()')
+    // 5.5.1, 7.1.7: data after a Close frame or a failure is not processed.
+    if (this.#discards) return
+    if (this.#hungry) {
+      this.#decoder.feed(chunk)
+      this.#hungry = false
+    } else {
+      this.#waiting.push(chunk)
+    }
+  }
+
+  /** The peer ended its side of the transport. Idempotent. What it sent before can still be pulled. */
+  receiveEnd(): void {
+    this.#ended = true
+  }
+
+  /**
+   * The next event; `null` when more bytes are needed, or nothing more will come. After `close` and `fail` the answer is
+   * already queued, and `null` follows for ever.
+   */
+  nextEvent(): ProtocolEvent | null {
+    if (this.#discards || this.#hungry) return null
+    const decoder = this.#decoder
+    const assembler = this.#assembler
+    try {
+      for (;;) {
+        while (decoder.next()) {
+          const event = assembler.absorb(decoder.piece)
+          if (event === null) continue
+          if (event.type !== 'text' && event.type !== 'binary') this.#control(event)
+          return event
+        }
+        const chunk = this.#waiting.shift()
+        if (chunk === undefined) {
+          this.#hungry = true
+          return null
+        }
+        decoder.feed(chunk)
+      }
+    } catch (error) {
+      if (!(error instanceof ProtocolViolation)) throw error
+      return this.#fail(error)
+    }
+  }
+
+  /**
+   * Sends a text message; lone surrogates become U+FFFD (8.1: what is sent MUST be UTF-8).
+   *
+   * @throws UsageError `WS_NOT_OPEN`, or `WS_BAD_SEQUENCE` inside a fragmented message.
+   */
+  sendText(data: string): void {
+    if (typeof data !== 'string')
+      throw new UsageError('WS_BAD_DATA', `sendText takes a string, not ${typeof data}`)
+    this.#checkMessage()
+    this.#encoder.text(Opcode.Text, true, data)
+  }
+
+  /**
+   * Sends a binary message. The bytes are never written to; a server's large payload is referred to until
+   * `takeOutput()`'s segments were written, so leave it unchanged until then.
+   *
+   * @throws UsageError `WS_NOT_OPEN`, or `WS_BAD_SEQUENCE` inside a fragmented message.
+   */
+  sendBinary(data: Uint8Array): void {
+    checkBytes(data)
+    this.#checkMessage()
+    this.#encoder.bytes(Opcode.Binary, true, data)
+  }
+
+  /**
+   * Sends one fragment of a message: the first says `text` or `binary`, the others `continuation`, the last has `fin`
+   * (5.4). Control frames may be sent in between, other messages may not. A text goes in strings or in UTF-8 bytes; a
+   * character may be cut between two of either.
+   *
+   * @throws UsageError `WS_NOT_OPEN`, `WS_BAD_SEQUENCE`, or `WS_BAD_DATA` when text bytes are not UTF-8.
+   */
+  sendFragment(kind: FragmentKind, data: string | Uint8Array, fin: boolean): void {
+    if (typeof data !== 'string') checkBytes(data)
+    this.#checkOpen()
+    const part = this.#fragments.next(kind, data, fin)
+    const opcode =
+      kind === 'continuation' ? Opcode.Continuation : kind === 'text' ? Opcode.Text : Opcode.Binary
+    if (typeof part === 'string') this.#encoder.text(opcode, fin, part)
+    else this.#encoder.bytes(opcode, fin, part)
+  }
+
+  /** Sends a Ping with at most 125 bytes (5.5.2). @throws UsageError `WS_NOT_OPEN`, `WS_CONTROL_PAYLOAD`. */
+  sendPing(data: Uint8Array = EMPTY): void {
+    this.#sendControl(Opcode.Ping, data)
+  }
+
+  /** Sends a Pong with at most 125 bytes; unsolicited ones are allowed (5.5.3). @throws UsageError as `sendPing`. */
+  sendPong(data: Uint8Array = EMPTY): void {
+    this.#sendControl(Opcode.Pong, data)
+  }
+
+  /**
+   * Starts the closing handshake (7.1.2). Does nothing once a Close frame was sent. 1005 sends an empty Close frame.
+   *
+   * @throws UsageError `WS_BAD_CLOSE` for a code that must not be sent or a reason over 123 bytes.
+   */
+  close(code: number = CloseCode.Normal, reason = ''): void {
+    const frame = { code, reason }
+    const payload = encodeClosePayload(frame)
+    if (this.#sent === null && !this.#ended) this.#sendClose(frame, payload, 'local')
+  }
+
+  /** Drains what must be written now, in order. Call after every receive, send and close. */
+  takeOutput(): readonly Uint8Array[] {
+    this.#flushPong()
+    this.#pongs = 0
+    return this.#encoder.take()
+  }
+
+  get #discards(): boolean {
+    return this.#received !== null || this.#failed
+  }
+
+  #control(event: ProtocolEvent): void {
+    if (event.type === 'ping') {
+      // 5.5.2: MUST send a Pong in response, unless a Close frame was already received.
+      if (this.#autoPong) this.#pong(event.data)
+    } else if (event.type === 'close') {
+      this.#received = event.frame
+      this.#waiting = []
+      // 5.5.1: MUST send a Close frame in response if none was sent; it echoes the code, and here the reason too.
+      if (this.#sent === null) this.#sendClose(event.frame, encodeClosePayload(event.frame), 'remote')
+    }
+  }
+
+  #pong(data: Uint8Array): void {
+    if (this.#pongs < this.#maxPendingPongs) {
+      this.#pongs++
+      this.#encoder.bytes(Opcode.Pong, true, data)
+    } else {
+      // 5.5.3: MAY elect to answer only the most recent Ping; so a peer that pings and never reads costs a bounded amount.
+      this.#latePong = data
+    }
+  }
+
+  #flushPong(): void {
+    if (this.#latePong === null) return
+    this.#encoder.bytes(Opcode.Pong, true, this.#latePong)
+    this.#latePong = null
+  }
+
+  /** 7.1.7: fail the connection. */
+  #fail(violation: ProtocolViolation): ProtocolEvent {
+    this.#failed = true
+    this.#waiting = []
+    if (this.#sent === null && !this.#ended) {
+      const frame = { code: violation.closeCode, reason: violation.message }
+      this.#sendClose(frame, encodeClosePayload(frame), 'local')
+    }
+    return { type: 'fail', violation }
+  }
+
+  #sendClose(frame: CloseFrame, payload: Uint8Array, initiator: 'local' | 'remote'): void {
+    this.#flushPong()
+    this.#sent = frame
+    this.#initiator ??= initiator
+    this.#encoder.bytes(Opcode.Close, true, payload)
+  }
+
+  #sendControl(opcode: Opcode, data: Uint8Array): void {
+    checkBytes(data)
+    // 5.5: all control frames MUST have a payload of 125 bytes or less.
+    if (data.length > MAX_CONTROL_PAYLOAD_BYTES) {
+      throw new UsageError('WS_CONTROL_PAYLOAD', `${data.length} bytes, a control frame takes 125`)
+    }
+    this.#checkOpen()
+    this.#encoder.bytes(opcode, true, data)
+  }
+
+  #checkMessage(): void {
+    this.#checkOpen()
+    if (this.#fragments.unfinished)
+      throw new UsageError('WS_BAD_SEQUENCE', 'a fragmented message is not finished')
+  }
+
+  #checkOpen(): void {
+    // 5.5.1: MUST NOT send any more data frames after sending a Close frame.
+    if (this.#sent !== null || this.#ended)
+      throw new UsageError('WS_NOT_OPEN', `the connection is ${this.state}`)
+  }
+}
+
+/** Guards against a number or an array from untyped code, which a view's constructor would take for a length. */
+function checkBytes(data: Uint8Array): void {
+  if (!(data instanceof Uint8Array))
+    throw new UsageError('WS_BAD_DATA', `expected a Uint8Array, not ${typeof data}`)
+}

@@ -1,0 +1,243 @@
+// Strategy: a cursor over the chunk that the caller handed over, and one reused `piece` that says where payload lies
+// in it, already unmasked in place. No payload is ever buffered here: a frame that spans chunks is several pieces, and
+// putting them together is the assembler's business. A header that spans chunks (at most 14 bytes) is the only thing
+// kept, byte by byte, in `#header`; the usual header, whole inside the chunk, is read where it lies.
+//
+//   chunk:  [header][payload………][header][payl   ──▶  piece {start, end, last: true}, piece {start, end, last: false}
+//   chunk:  oad…][header]                       ──▶  piece {start, end, last: true}, piece {empty, last: false}
+//
+// A header always yields a piece, if an empty one, so that the assembler can refuse what it declares at once. Hot: no
+// allocation but the word view that `xorMask` needs, once a chunk and only when a frame is worth it.
+import { MAX_CONTROL_PAYLOAD_BYTES, Opcode, type Role } from './opcode.js'
+import { rotateKey, wordsOf, xorMask } from './mask.js'
+import { ProtocolViolation } from './violation.js'
+
+/** Part of one frame's payload, already unmasked: `chunk[start, end)`. The decoder reuses the object. */
+export interface FramePiece {
+  readonly opcode: Opcode
+  readonly fin: boolean
+  /** RSV1 is 4, RSV2 is 2, RSV3 is 1; always 0 unless an extension allowed them. */
+  readonly rsv: number
+  readonly chunk: Uint8Array
+  readonly start: number
+  readonly end: number
+  /** Payload bytes of the whole frame, as its header declares; may be over 2^32. */
+  readonly frameBytes: number
+  /** True on the first piece of a frame. */
+  readonly first: boolean
+  /** True on the piece that ends its frame. A frame in one piece is both first and last. */
+  readonly last: boolean
+  /** True when the decoder knows, at no cost, that every byte of this piece is below 128. */
+  readonly ascii: boolean
+}
+
+type MutablePiece = { -readonly [K in keyof FramePiece]: FramePiece[K] }
+
+const EMPTY = new Uint8Array(0)
+const WORDS_FROM_BYTES = 24
+
+/** Turns chunks of bytes into pieces of frames. RFC 6455, section 5.2. */
+export class FrameDecoder {
+  /** Meaningful after `next()` returned true, until the following call. */
+  readonly piece: FramePiece
+
+  readonly #piece: MutablePiece
+  readonly #expectMask: boolean
+  readonly #allowedRsv: number
+  #chunk: Uint8Array = EMPTY
+  #at = 0
+  #words: Int32Array | null = null
+  #wordsMade = false
+  /** A header cut by the end of a chunk, and how much of it there is. */
+  #header: Uint8Array | null = null
+  #headerBytes = 0
+  /** Payload bytes of the current frame that are still to come. */
+  #remaining = 0
+  #key = 0
+
+  /**
+   * @param role who receives: a server expects masked frames, a client unmasked ones.
+   * @param allowedRsv the RSV bits that negotiated extensions own (RSV1 is 4).
+   */
+  constructor(role: Role, allowedRsv = 0) {
+    this.#expectMask = role === 'server'
+    this.#allowedRsv = allowedRsv
+    this.#piece = {
+      opcode: Opcode.Continuation,
+      fin: false,
+      rsv: 0,
+      chunk: EMPTY,
+      start: 0,
+      end: 0,
+      frameBytes: 0,
+      first: false,
+      last: true,
+      ascii: false,
+    }
+    this.piece = this.#piece
+  }
+
+  /**
+   * Hands over the next chunk. The decoder owns it from here on: payload in it is unmasked in place, and pieces point
+   * into it. Call only after `next()` returned false.
+   */
+  feed(chunk: Uint8Array): void {
+    this.#chunk = chunk
+    this.#at = 0
+    this.#words = null
+    this.#wordsMade = false
+  }
+
+  /**
+   * Moves to the next piece.
+   *
+   * @returns false when the chunk is used up.
+   * @throws ProtocolViolation when a header breaks section 5.2 or 5.5; the decoder must not be used afterwards.
+   */
+  next(): boolean {
+    const piece = this.#piece
+    const chunk = this.#chunk
+    if (!piece.last) {
+      if (this.#at === chunk.length) return this.#drained()
+      piece.first = false
+      return this.#payload(chunk)
+    }
+    const at = this.#at
+    const available = chunk.length - at
+    if (available === 0) return this.#drained()
+    if (this.#headerBytes !== 0 || available < 2) return this.#spanningHeader(chunk)
+
+    const second = chunk[at + 1]
+    const short = second & 0x7f
+    const need = 2 + (short < 126 ? 0 : short === 126 ? 2 : 8) + (second >= 0x80 ? 4 : 0)
+    if (available < need) return this.#spanningHeader(chunk)
+    this.#at = at + need
+    this.#readHeader(chunk, at)
+    return this.#payload(chunk)
+  }
+
+  /** Lets go of the chunk, so that an idle connection does not hold 64 KiB. */
+  #drained(): false {
+    this.#chunk = EMPTY
+    this.#at = 0
+    this.#words = null
+    this.#piece.chunk = EMPTY
+    return false
+  }
+
+  /** Collects a header that the end of a chunk cut; each byte is looked at as soon as it is there. */
+  #spanningHeader(chunk: Uint8Array): boolean {
+    const header = (this.#header ??= new Uint8Array(14))
+    while (this.#at < chunk.length) {
+      header[this.#headerBytes++] = chunk[this.#at++]
+      if (this.#headerBytes < 2) {
+        this.#checkFirst(header[0])
+        continue
+      }
+      const second = header[1]
+      const short = second & 0x7f
+      const need = 2 + (short < 126 ? 0 : short === 126 ? 2 : 8) + (second >= 0x80 ? 4 : 0)
+      if (this.#headerBytes < need) {
+        if (this.#headerBytes === 2) this.#checkSecond(header[0], second)
+        continue
+      }
+      this.#headerBytes = 0
+      this.#readHeader(header, 0)
+      return this.#payload(chunk)
+    }
+    return this.#drained()
+  }
+
+  #checkFirst(first: number): void {
+    // 5.2: RSV1, RSV2, RSV3 MUST be 0 unless an extension is negotiated that defines meanings for non-zero values.
+    const rsv = (first >> 4) & 0x7
+    if ((rsv & ~this.#allowedRsv) !== 0) throw new ProtocolViolation('WS_RESERVED_BITS')
+    const opcode = first & 0xf
+    // 5.2: 0x3-7 and 0xB-F are reserved.
+    if ((opcode & 0x7) > 2) throw new ProtocolViolation('WS_UNKNOWN_OPCODE', `0x${opcode.toString(16)}`)
+    // 5.5: control frames MUST NOT be fragmented; no extension we know defines RSV bits on them.
+    if (opcode >= 0x8) {
+      if (first < 0x80) throw new ProtocolViolation('WS_CONTROL_FRAGMENTED')
+      if (rsv !== 0) throw new ProtocolViolation('WS_RESERVED_BITS')
+    }
+  }
+
+  #checkSecond(first: number, second: number): void {
+    // 5.1: a client masks all frames, a server none; either MUST close the connection on the contrary.
+    if (second >= 0x80 !== this.#expectMask) {
+      throw new ProtocolViolation(this.#expectMask ? 'WS_MASK_EXPECTED' : 'WS_MASK_FORBIDDEN')
+    }
+    // 5.5: control frames MUST have a payload of 125 bytes or less.
+    if ((first & 0x8) !== 0 && (second & 0x7f) > MAX_CONTROL_PAYLOAD_BYTES) {
+      throw new ProtocolViolation('WS_CONTROL_TOO_LONG')
+    }
+  }
+
+  /** Reads a whole header at `bytes[at]` into the piece, `#remaining` and `#key`. */
+  #readHeader(bytes: Uint8Array, at: number): void {
+    const first = bytes[at]
+    const second = bytes[at + 1]
+    // The two headers nearly every frame has pass without a call.
+    if ((first !== 0x82 && first !== 0x81) || second >= 0x80 !== this.#expectMask) {
+      this.#checkFirst(first)
+      this.#checkSecond(first, second)
+    }
+    let length = second & 0x7f
+    let next = at + 2
+    if (length === 126) {
+      length = (bytes[next] << 8) | bytes[next + 1]
+      next += 2
+      // 5.2: the minimal number of bytes MUST be used to encode the length.
+      if (length < 126) throw new ProtocolViolation('WS_LENGTH_NOT_MINIMAL')
+    } else if (length === 127) {
+      const upper = readUint32(bytes, next)
+      // 5.2: the most significant bit MUST be 0.
+      if (upper >= 0x80000000) throw new ProtocolViolation('WS_LENGTH_INVALID')
+      // Over 2^53 the number is rounded, which no limit can notice.
+      length = upper * 0x1_0000_0000 + readUint32(bytes, next + 4)
+      next += 8
+      if (length < 0x1_0000) throw new ProtocolViolation('WS_LENGTH_NOT_MINIMAL')
+    }
+    if (this.#expectMask) {
+      this.#key = bytes[next] | (bytes[next + 1] << 8) | (bytes[next + 2] << 16) | (bytes[next + 3] << 24)
+    }
+    const piece = this.#piece
+    piece.opcode = (first & 0xf) as Opcode
+    piece.fin = first >= 0x80
+    piece.rsv = (first >> 4) & 0x7
+    piece.frameBytes = length
+    piece.first = true
+    this.#remaining = length
+  }
+
+  /** Describes the payload that the chunk has from the cursor on, unmasking it. */
+  #payload(chunk: Uint8Array): true {
+    const piece = this.#piece
+    const start = this.#at
+    const remaining = this.#remaining
+    const available = chunk.length - start
+    const taken = remaining < available ? remaining : available
+    const end = start + taken
+    this.#at = end
+    this.#remaining = remaining - taken
+    piece.chunk = chunk
+    piece.start = start
+    piece.end = end
+    piece.last = taken === remaining
+    piece.ascii = false
+    if (this.#expectMask && taken !== 0) {
+      if (!this.#wordsMade && taken >= WORDS_FROM_BYTES) {
+        this.#words = wordsOf(chunk)
+        this.#wordsMade = true
+      }
+      // 5.3: octet i of the payload is XORed with octet i modulo 4 of the key.
+      piece.ascii = (xorMask(chunk, start, end, this.#key, this.#words) & 0x80808080) === 0
+      if (!piece.last) this.#key = rotateKey(this.#key, taken)
+    }
+    return true
+  }
+}
+
+function readUint32(bytes: Uint8Array, at: number): number {
+  return ((bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]) >>> 0
+}

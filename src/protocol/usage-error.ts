@@ -1,0 +1,27 @@
+/** Stable names of what a caller can get wrong. */
+export type UsageCode =
+  /** The connection is closing or closed: it takes no more messages. */
+  | 'WS_NOT_OPEN'
+  /** Bytes were given after the end of the transport was announced. */
+  | 'WS_AFTER_END'
+  /** A close code that must not be sent, or a reason longer than 123 bytes. */
+  | 'WS_BAD_CLOSE'
+  | 'WS_BAD_OPTION'
+  /** A message begun inside another, or a continuation without a message. */
+  | 'WS_BAD_SEQUENCE'
+  /** A ping or pong with more than 125 bytes. */
+  | 'WS_CONTROL_PAYLOAD'
+  /** Data of a type that cannot be sent, or text bytes that are not UTF-8. */
+  | 'WS_BAD_DATA'
+  | 'WS_BAD_URL'
+
+/** This side asked for something that RFC 6455 or the current state forbids. Always thrown, at the call. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+  readonly code: UsageCode
+
+  constructor(code: UsageCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}
