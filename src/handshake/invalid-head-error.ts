@@ -1,0 +1,15 @@
+/**
+ * This side asked for a head that cannot or must not be sent, or set an impossible limit. Always thrown at the
+ * call; the message names the field but never repeats its value, which may be a secret.
+ */
+export class InvalidHeadError extends TypeError {
+  readonly code = 'WS_INVALID_HEAD' as const
+  /** The field at fault, such as `target` or `headers["X-Trace"]`. */
+  readonly field: string
+
+  constructor(field: string, problem: string) {
+    super(`Invalid handshake ${field}: ${problem}`)
+    this.name = 'InvalidHeadError'
+    this.field = field
+  }
+}

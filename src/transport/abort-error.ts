@@ -1,0 +1,13 @@
+/**
+ * The caller's `AbortSignal` ended the operation. The same name and code as Node's own, so that one test fits both;
+ * `cause` is the signal's `reason`.
+ */
+export class AbortError extends Error {
+  override readonly name = 'AbortError'
+  readonly code = 'ABORT_ERR'
+
+  /** @param signal - the signal that was aborted. */
+  constructor(signal: AbortSignal) {
+    super('the operation was aborted', { cause: signal.reason })
+  }
+}

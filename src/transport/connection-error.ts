@@ -1,0 +1,88 @@
+// Strategy: one table says for each code in which phase it happens and what the sentence is; `$peer` stands for host
+// and port, or the path of a unix socket. The most telling thing known is added behind it: the code that the operating
+// system or TLS gave, or the limit that was reached. Codes are API, sentences are not. Nothing that a lower layer said is
+// lost: it is the `cause`, with its own `code`.
+
+/**
+ * How far a connection had come.
+ */
+export type ConnectionPhase = 'dns' | 'tcp' | 'tls' | 'handshake' | 'open' | 'closing'
+
+/**
+ * Every way in which a connection can fail below the WebSocket protocol.
+ */
+export type ConnectionErrorCode =
+  | 'WS_DNS_FAILED'
+  | 'WS_DNS_TIMEOUT'
+  | 'WS_CONNECT_FAILED'
+  | 'WS_CONNECT_TIMEOUT'
+  | 'WS_TLS_FAILED'
+  | 'WS_TLS_TIMEOUT'
+  | 'WS_TLS_ALPN'
+  | 'WS_HANDSHAKE_TIMEOUT'
+  | 'WS_HANDSHAKE_ENDED'
+  | 'WS_CONNECTION_LOST'
+  | 'WS_CLOSE_TIMEOUT'
+  | 'WS_CLOSED_LOCALLY'
+
+const TABLE: Record<ConnectionErrorCode, { readonly phase: ConnectionPhase; readonly text: string }> = {
+  WS_DNS_FAILED: { phase: 'dns', text: 'lookup of $peer failed' },
+  WS_DNS_TIMEOUT: { phase: 'dns', text: 'lookup of $peer timed out' },
+  WS_CONNECT_FAILED: { phase: 'tcp', text: 'connect to $peer failed' },
+  WS_CONNECT_TIMEOUT: { phase: 'tcp', text: 'connect to $peer timed out' },
+  WS_TLS_FAILED: { phase: 'tls', text: 'TLS with $peer failed' },
+  WS_TLS_TIMEOUT: { phase: 'tls', text: 'TLS with $peer timed out' },
+  WS_TLS_ALPN: { phase: 'tls', text: '$peer does not speak http/1.1 over TLS (ALPN)' },
+  WS_HANDSHAKE_TIMEOUT: { phase: 'handshake', text: 'no answer to the WebSocket handshake from $peer' },
+  WS_HANDSHAKE_ENDED: {
+    phase: 'handshake',
+    text: '$peer ended the connection before it answered the handshake',
+  },
+  WS_CONNECTION_LOST: { phase: 'open', text: 'connection to $peer lost without a Close frame' },
+  WS_CLOSE_TIMEOUT: { phase: 'closing', text: '$peer did not finish the closing handshake' },
+  WS_CLOSED_LOCALLY: { phase: 'open', text: 'connection to $peer was ended on this side' },
+}
+
+/**
+ * What is known about a failure besides its code.
+ */
+export interface ConnectionErrorDetails {
+  /** Where the failure came from: what the operating system, TLS or the lookup said. */
+  readonly cause?: unknown
+  /** Instead of the code's usual phase, such as `'closing'` for a connection lost while closing. */
+  readonly phase?: ConnectionPhase
+  /** The limit that was reached, in milliseconds. */
+  readonly limitMs?: number
+}
+
+/**
+ * The connection could not be made, or was lost. `code` says what happened and `phase` when; `cause` keeps the error of
+ * the layer below with its own `code` (`ECONNREFUSED`, `ENOTFOUND`, `CERT_HAS_EXPIRED`, …). When several addresses were
+ * tried and all failed, `cause` is an `AggregateError` whose `code` is the first one's.
+ */
+export class ConnectionError extends Error {
+  override readonly name = 'ConnectionError'
+  readonly code: ConnectionErrorCode
+  readonly phase: ConnectionPhase
+
+  /**
+   * @param code - a key of the table.
+   * @param peer - `host:port`, or the path of a unix socket; for a failed lookup the host name.
+   * @param details - the cause, and what else is known.
+   */
+  constructor(code: ConnectionErrorCode, peer: string, details: ConnectionErrorDetails = {}) {
+    const { phase, text } = TABLE[code]
+    super(
+      text.replace('$peer', () => peer) + suffix(details),
+      'cause' in details ? { cause: details.cause } : {},
+    )
+    this.code = code
+    this.phase = details.phase ?? phase
+  }
+}
+
+const suffix = ({ cause, limitMs }: ConnectionErrorDetails): string => {
+  if (limitMs !== undefined) return ` (${limitMs} ms)`
+  if (!(cause instanceof Error)) return ''
+  return `: ${'code' in cause && typeof cause.code === 'string' ? cause.code : cause.message}`
+}

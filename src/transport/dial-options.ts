@@ -1,0 +1,181 @@
+import { lookup as systemLookup } from 'node:dns'
+import { connect as netConnect, type LookupFunction, type NetConnectOpts, type Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { ConnectionOptions } from 'node:tls'
+import { UsageError } from '../protocol/usage-error.js'
+import { type Clock, systemClock } from './clock.js'
+import { ipFamily, type IpFamily } from './ip-family.js'
+import type { Target } from './target.js'
+
+/**
+ * Options of the TCP connection. Unix sockets ignore them.
+ */
+export interface TcpOptions {
+  /** Sends small writes at once (`TCP_NODELAY`). Default `true`: the pump gathers output itself. */
+  readonly noDelay?: boolean | undefined
+  /** TCP keepalive probes: `true`, or the milliseconds of silence before the first. Default `false`. */
+  readonly keepAlive?: boolean | number | undefined
+  /** The local IP address to connect from. Only addresses of its family are tried. */
+  readonly localAddress?: string | undefined
+  /** Tries only IPv4 (`4`) or only IPv6 (`6`). Default `0`, both. */
+  readonly family?: IpFamily | undefined
+}
+
+/**
+ * Options of `tls.connect` that are passed through: `ca`, `cert`, `key`, `servername`, `checkServerIdentity` and so on.
+ * Where to connect to comes from the URL, and ALPN is always `http/1.1`.
+ */
+export type TlsOptions = Omit<
+  ConnectionOptions,
+  'host' | 'port' | 'path' | 'socket' | 'lookup' | 'timeout' | 'ALPNProtocols'
+>
+
+/**
+ * Makes the connection to a target by other means, for example through a tunnel.
+ *
+ * @param signal - is aborted when the connection is not wanted any more.
+ * @returns a stream that is connected or connecting. For a secure target, TLS is spoken inside it, unless it is a
+ * `TLSSocket` already. Its ownership goes to the caller.
+ */
+export type ConnectionFactory = (target: Target, signal: AbortSignal) => Duplex | Promise<Duplex>
+
+/**
+ * How to get from a {@link Target} to a connected socket. All times are in milliseconds, `Infinity` is no limit.
+ */
+export interface DialOptions {
+  readonly tcp?: TcpOptions | undefined
+  readonly tls?: TlsOptions | undefined
+  /** Switches off every check of the server's certificate. Default `false`, whatever `NODE_TLS_REJECT_UNAUTHORIZED` says. */
+  readonly insecure?: boolean | undefined
+  /** Resolves names, in the form of `dns.lookup`, which is the default. It is asked for all addresses. */
+  readonly lookup?: LookupFunction | undefined
+  /** Takes the place of lookup and TCP; `connectTimeoutMs` is its limit. */
+  readonly createConnection?: ConnectionFactory | undefined
+  /** Limit for the lookup. Default 10,000. */
+  readonly domainLookupTimeoutMs?: number | undefined
+  /** Limit for the TCP connection, over all addresses. Default 10,000. */
+  readonly connectTimeoutMs?: number | undefined
+  /** Limit for the TLS handshake. Default 10,000. */
+  readonly tlsHandshakeTimeoutMs?: number | undefined
+  /** How long one address is tried before the next is tried beside it (RFC 8305 section 5). Default 250, at least 10. */
+  readonly attemptDelayMs?: number | undefined
+  /** Gives up in whatever phase the connection is. */
+  readonly signal?: AbortSignal | undefined
+  /** Where time comes from. Default {@link systemClock}. */
+  readonly clock?: Clock | undefined
+  /** Stands in for `net.connect`. */
+  readonly netConnect?: ((options: NetConnectOpts) => Socket) | undefined
+}
+
+/**
+ * {@link DialOptions} with every default filled in.
+ */
+export interface DialSettings {
+  readonly tcp: {
+    readonly noDelay: boolean
+    readonly keepAlive: boolean
+    readonly keepAliveInitialDelay: number
+    readonly localAddress?: string
+  }
+  readonly family: IpFamily
+  readonly tls: TlsOptions & { readonly rejectUnauthorized: boolean }
+  readonly lookup: LookupFunction
+  readonly createConnection: ConnectionFactory | undefined
+  readonly domainLookupTimeoutMs: number
+  readonly connectTimeoutMs: number
+  readonly tlsHandshakeTimeoutMs: number
+  readonly attemptDelayMs: number
+  readonly signal: AbortSignal | undefined
+  readonly clock: Clock
+  readonly netConnect: (options: NetConnectOpts) => Socket
+}
+
+// A server that is there answers each of these within a second or two; they bound the wait for one that is not.
+// Precedents: python websockets 10 s for everything together (open_timeout), undici 10 s for lookup, TCP and TLS together,
+// Go net/http 10 s for TLS and 30 s for TCP; ws, gun and Node itself wait as long as the system does (2 minutes and more).
+// A resolver that follows resolv.conf's defaults gives up a server after 5 s and asks twice.
+const DEFAULT_LIMIT_MS = 10_000
+/** RFC 8305 section 8: recommended. Node's own default is the same. */
+const DEFAULT_ATTEMPT_DELAY_MS = 250
+/** RFC 8305 section 8: the minimum MUST NOT be less than 10 ms. */
+const MIN_ATTEMPT_DELAY_MS = 10
+
+/**
+ * Checks the options and fills in the defaults.
+ *
+ * @throws UsageError `WS_BAD_OPTION` for a value that makes no sense, and for `tls.rejectUnauthorized: false` without
+ * `insecure: true`.
+ */
+export const resolveDialOptions = (options: DialOptions): DialSettings => ({
+  ...tcpSettings(options.tcp ?? {}),
+  tls: tlsSettings(options.tls ?? {}, options.insecure === true),
+  lookup: options.lookup ?? systemLookup,
+  createConnection: options.createConnection,
+  domainLookupTimeoutMs: milliseconds(
+    'domainLookupTimeoutMs',
+    options.domainLookupTimeoutMs,
+    DEFAULT_LIMIT_MS,
+  ),
+  connectTimeoutMs: milliseconds('connectTimeoutMs', options.connectTimeoutMs, DEFAULT_LIMIT_MS),
+  tlsHandshakeTimeoutMs: milliseconds(
+    'tlsHandshakeTimeoutMs',
+    options.tlsHandshakeTimeoutMs,
+    DEFAULT_LIMIT_MS,
+  ),
+  attemptDelayMs: milliseconds(
+    'attemptDelayMs',
+    options.attemptDelayMs,
+    DEFAULT_ATTEMPT_DELAY_MS,
+    MIN_ATTEMPT_DELAY_MS,
+  ),
+  signal: options.signal,
+  clock: options.clock ?? systemClock,
+  netConnect: options.netConnect ?? netConnect,
+})
+
+/**
+ * Checks a time limit.
+ *
+ * @throws UsageError `WS_BAD_OPTION` for anything but a number of at least `min`; `Infinity` is one.
+ */
+export const milliseconds = (name: string, value: number | undefined, fallback: number, min = 1): number => {
+  if (value === undefined) return fallback
+  // Written so that NaN fails too.
+  if (typeof value === 'number' && value >= min) return value
+  throw badOption(`${name} must be at least ${min} ms, and not ${value}`)
+}
+
+const badOption = (message: string): UsageError => new UsageError('WS_BAD_OPTION', message)
+
+const tcpSettings = ({
+  noDelay,
+  keepAlive,
+  localAddress,
+  family,
+}: TcpOptions): Pick<DialSettings, 'tcp' | 'family'> => {
+  if (![undefined, 0, 4, 6].includes(family))
+    throw badOption(`tcp.family must be 0, 4 or 6, and not ${family}`)
+  const localFamily = localAddress === undefined ? 0 : ipFamily(localAddress)
+  if (localAddress !== undefined && localFamily === 0)
+    throw badOption('tcp.localAddress must be an IP address')
+  const probeAfterMs = typeof keepAlive === 'number' ? milliseconds('tcp.keepAlive', keepAlive, 0) : 0
+  return {
+    tcp: {
+      noDelay: noDelay ?? true,
+      keepAlive: keepAlive !== undefined && keepAlive !== false,
+      keepAliveInitialDelay: probeAfterMs,
+      ...(localAddress === undefined ? {} : { localAddress }),
+    },
+    family: family || localFamily,
+  }
+}
+
+const tlsSettings = (tls: TlsOptions, insecure: boolean): DialSettings['tls'] => {
+  if (tls.rejectUnauthorized === false && !insecure) {
+    throw badOption(
+      'tls.rejectUnauthorized: false leaves the connection open to anyone; if that is meant, say insecure: true',
+    )
+  }
+  // Always set: where it is missing, Node asks NODE_TLS_REJECT_UNAUTHORIZED.
+  return { ...tls, rejectUnauthorized: !insecure }
+}

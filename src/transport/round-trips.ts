@@ -1,0 +1,51 @@
+import type { Clock } from './clock.js'
+
+interface Waiting {
+  readonly payload: Uint8Array
+  readonly sentAt: number
+  readonly resolve: (rttMs: number) => void
+  readonly reject: (error: Error) => void
+}
+
+/** Pings that wait for their pong. RFC 6455 5.5.3: a pong answers the ping with its payload, and all pings before that one. */
+export class RoundTrips {
+  readonly #clock: Clock
+  #waiting: Waiting[] = []
+  #count = 0
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** A payload that no other ping of this connection has. */
+  payload(): Uint8Array {
+    this.#count++
+    return new Uint8Array(new Uint32Array([this.#count]).buffer)
+  }
+
+  /** A ping with this payload is being sent; settles with its round-trip time in milliseconds. */
+  add(payload: Uint8Array): Promise<number> {
+    const copy = Uint8Array.from(payload)
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ payload: copy, sentAt: this.#clock.now(), resolve, reject })
+    })
+  }
+
+  /** A pong arrived. One that answers nothing is unsolicited, and ignored. */
+  answer(payload: Uint8Array): void {
+    const at = this.#waiting.findIndex(one => sameBytes(one.payload, payload))
+    if (at < 0) return
+    const now = this.#clock.now()
+    for (const { sentAt, resolve } of this.#waiting.splice(0, at + 1)) resolve(now - sentAt)
+  }
+
+  /** No pong will come any more. */
+  fail(error: Error): void {
+    for (const { reject } of this.#waiting) reject(error)
+    this.#waiting = []
+  }
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i])
+}

@@ -1,0 +1,70 @@
+// Strategy: `send()` settles when its bytes were handed to the stream and the stream has room again. Each call that
+// cannot settle at once leaves a waiter, first among those whose bytes are still in the Connection, then, at the next
+// flush, among those that only wait for room. A message in parts holds the turn until its last fragment, since messages
+// must not be interleaved (5.4).
+
+interface Waiter {
+  readonly resolve: () => void
+  readonly reject: (error: Error) => void
+}
+
+/** Promises of sends, and the order in which messages may begin. */
+export class SendQueue {
+  /** Their bytes are not handed over yet. */
+  #unwritten: Waiter[] = []
+  /** Their bytes are handed over, but the stream is full. */
+  #written: Waiter[] = []
+  #turn: Promise<void> | null = null
+
+  /** True while a message in parts is being sent. */
+  get busy(): boolean {
+    return this.#turn !== null
+  }
+
+  /** Settles when what was sent so far is handed over and there is room for more. */
+  wait(): Promise<void> {
+    return new Promise((resolve, reject) => this.#unwritten.push({ resolve, reject }))
+  }
+
+  /** Everything sent so far was handed to the stream; `full` says whether the stream asks for a pause. */
+  flushed(full: boolean): void {
+    if (this.#unwritten.length > 0) {
+      this.#written = this.#written.length === 0 ? this.#unwritten : this.#written.concat(this.#unwritten)
+      this.#unwritten = []
+    }
+    if (!full) this.drained()
+  }
+
+  /** The stream has room again. */
+  drained(): void {
+    const written = this.#written
+    if (written.length === 0) return
+    this.#written = []
+    for (const { resolve } of written) resolve()
+  }
+
+  /** The connection is gone: what was not handed over is lost, and its senders are told. */
+  fail(error: Error): void {
+    const unwritten = this.#unwritten
+    this.#unwritten = []
+    this.drained()
+    for (const { reject } of unwritten) reject(error)
+  }
+
+  /** Runs `job` after those before it, and keeps others waiting until it ends. */
+  async inTurn(job: () => Promise<void>): Promise<void> {
+    const before = this.#turn
+    const mine = (async () => {
+      await before
+      await job()
+    })()
+    // Whether this one failed is its sender's business alone.
+    const turn = mine.catch(() => {})
+    this.#turn = turn
+    try {
+      await mine
+    } finally {
+      if (this.#turn === turn) this.#turn = null
+    }
+  }
+}

@@ -1,0 +1,95 @@
+import type { Duplex } from 'node:stream'
+import {
+  type Agreement,
+  encodeAccept,
+  encodeReject,
+  HandshakeError,
+  type HeadLimits,
+  HeadReader,
+  parseUpgrade,
+  type RequestHead,
+  type UpgradeRequest,
+} from '../handshake/index.js'
+import { after, type Clock } from './clock.js'
+import { discard, swallowErrors } from './stream-events.js'
+
+/** A request head that was read from a stream, and the bytes behind it. */
+export interface ReadHead {
+  readonly head: RequestHead
+  readonly rest: Uint8Array
+}
+
+/** Reads one request head; the stream is refused and ended when it is none, or not whole in time. */
+export function readRequest(
+  stream: Duplex,
+  options: { readonly clock: Clock; readonly limitMs: number; readonly headLimits: Partial<HeadLimits> },
+  done: (read: ReadHead) => void,
+): void {
+  const reader = HeadReader.forRequest(options.headLimits)
+  const forget = (): void => {
+    stopTimer()
+    stream.off('data', onData).off('end', onGone).off('close', onGone)
+  }
+  const onGone = (): void => {
+    forget()
+    discard(stream)
+  }
+  const onData = (chunk: Uint8Array): void => {
+    try {
+      const result = reader.receive(chunk)
+      if (result === null) return
+      stream.pause()
+      forget()
+      done(result)
+    } catch (error) {
+      forget()
+      refuse(stream, error, options)
+    }
+  }
+  const stopTimer = after(options.clock, options.limitMs, () => {
+    forget()
+    // 408 would be the polite answer, but a peer that dribbles a head for seconds does not read it.
+    discard(stream)
+  })
+  swallowErrors(stream)
+  stream.on('data', onData).on('end', onGone).on('close', onGone)
+}
+
+/**
+ * Checks the head, chooses a subprotocol, and writes the 101; or writes the refusal and ends the stream.
+ *
+ * @returns null after a refusal.
+ */
+export function acceptUpgrade(
+  stream: Duplex,
+  head: RequestHead,
+  subprotocols: readonly string[],
+  options: { readonly clock: Clock; readonly limitMs: number },
+): { readonly upgrade: UpgradeRequest; readonly agreement: Agreement } | null {
+  try {
+    const upgrade = parseUpgrade(head)
+    // 4.2.2: one the server supports, in the client's order of preference, or none.
+    const subprotocol = upgrade.subprotocols.find(one => subprotocols.includes(one)) ?? null
+    const agreement = { subprotocol, extensions: [] }
+    stream.write(encodeAccept(upgrade, agreement))
+    return { upgrade, agreement }
+  } catch (error) {
+    refuse(stream, error, options)
+    return null
+  }
+}
+
+/** Answers with the error's status, then ends; the peer gets `limitMs` to take it. */
+function refuse(
+  stream: Duplex,
+  error: unknown,
+  options: { readonly clock: Clock; readonly limitMs: number },
+): void {
+  if (!(error instanceof HandshakeError)) throw error
+  const stopTimer = after(options.clock, options.limitMs, () => stream.destroy())
+  swallowErrors(stream)
+  stream.once('close', stopTimer)
+  // What the peer still sends is thrown away, or the reset that answers unread bytes could overtake our response.
+  stream.resume()
+  stream.end(encodeReject(error))
+}

@@ -1,0 +1,72 @@
+import { type Limits, type MaskSource, UsageError } from '../protocol/index.js'
+import { type Clock, systemClock } from './clock.js'
+import { milliseconds } from './dial-options.js'
+import { systemMaskKey } from './mask-source.js'
+
+/** How an open connection behaves, both roles. Times are in milliseconds, `Infinity` is no limit. */
+export interface SocketOptions {
+  /** What one message may cost; see {@link Limits} for the defaults. */
+  readonly limits?: Partial<Limits> | undefined
+  /** Answer pings by themselves (RFC 6455 5.5.2). Default true. */
+  readonly autoPong?: boolean | undefined
+  /** How long the peer may take to answer our Close and to end the connection. Default 5,000. */
+  readonly closeTimeoutMs?: number | undefined
+  /** From this many bytes of buffered output on, `write()` returns false and `send()` waits. Default 65,536. */
+  readonly highWaterMark?: number | undefined
+  /** With more buffered output than this, `write()` and `send()` refuse with `WS_BUFFER_FULL`. Default 64 MiB. */
+  readonly maxBufferedBytes?: number | undefined
+  /** With this many undelivered messages, or 1 MiB of them, the socket is not read any more. Default 16. */
+  readonly maxQueuedMessages?: number | undefined
+  /** Where time comes from. Default {@link systemClock}. */
+  readonly clock?: Clock | undefined
+  /** Where a client's masking keys come from. Default: Node's secure random generator. */
+  readonly maskKey?: MaskSource | undefined
+}
+
+/** {@link SocketOptions} with every default filled in. */
+export interface SocketSettings {
+  readonly limits: Partial<Limits>
+  readonly autoPong: boolean
+  readonly closeTimeoutMs: number
+  readonly highWaterMark: number
+  readonly maxBufferedBytes: number
+  readonly maxQueuedMessages: number
+  readonly clock: Clock
+  readonly maskKey: MaskSource
+}
+
+// WebSockex 5 s, Python websockets 10 s, gun 15 s, ws 30 s, undici never.
+const CLOSE_TIMEOUT_MS = 5000
+// Node 22's own for sockets; Python websockets 32 KiB, uWebSockets 64 KiB.
+const HIGH_WATER_MARK = 64 * 1024
+// As much as one message may have; uWebSockets drops at 64 KiB, ws and undici never refuse.
+const MAX_BUFFERED_BYTES = 64 * 1024 * 1024
+// Python websockets 16.
+const MAX_QUEUED_MESSAGES = 16
+
+/**
+ * Checks the options and fills in the defaults.
+ *
+ * @throws UsageError `WS_BAD_OPTION` for a value that makes no sense.
+ */
+export function resolveSocketOptions(options: SocketOptions): SocketSettings {
+  return {
+    limits: options.limits ?? {},
+    autoPong: options.autoPong ?? true,
+    closeTimeoutMs: milliseconds('closeTimeoutMs', options.closeTimeoutMs, CLOSE_TIMEOUT_MS),
+    highWaterMark: count('highWaterMark', options.highWaterMark, HIGH_WATER_MARK),
+    maxBufferedBytes: count('maxBufferedBytes', options.maxBufferedBytes, MAX_BUFFERED_BYTES),
+    maxQueuedMessages: count('maxQueuedMessages', options.maxQueuedMessages, MAX_QUEUED_MESSAGES),
+    clock: options.clock ?? systemClock,
+    maskKey: options.maskKey ?? systemMaskKey,
+  }
+}
+
+function count(name: string, value: number | undefined, fallback: number): number {
+  if (value === undefined) return fallback
+  if (value === Infinity || (Number.isInteger(value) && value > 0)) return value
+  throw new UsageError(
+    'WS_BAD_OPTION',
+    `${name} must be a positive whole number or Infinity, and not ${value}`,
+  )
+}

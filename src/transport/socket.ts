@@ -1,0 +1,349 @@
+// Strategy: the public face of one open connection. The Connection keeps the protocol's state, the Wire the stream; here
+// are the things a user holds on to: promises of sends (SendQueue), of pings (RoundTrips), of messages (Inbox) and of the
+// end. The synchronous path, `write` and `onMessage`, makes no promise and no closure.
+import type { Duplex } from 'node:stream'
+import type { Agreement, RequestHead, ResponseHead } from '../handshake/index.js'
+import {
+  type CloseOutcome,
+  Connection,
+  type Message,
+  type ProtocolViolation,
+  type Role,
+  UsageError,
+} from '../protocol/index.js'
+import { ConnectionError } from './connection-error.js'
+import { Inbox } from './inbox.js'
+import { NotConnectedError } from './not-connected-error.js'
+import { isParts, type Payload, type PayloadParts, toBytes } from './payload.js'
+import { RoundTrips } from './round-trips.js'
+import { SendQueue } from './send-queue.js'
+import type { SocketSettings } from './socket-options.js'
+import { Wire } from './wire.js'
+
+/** How a connection ended. */
+export interface SocketOutcome extends CloseOutcome {
+  /** True when both Close frames were exchanged (RFC 6455 7.1.4). */
+  readonly wasClean: boolean
+  /** Why it did not end cleanly: a `ConnectionError` or a `ProtocolViolation`. Null for a clean end. */
+  readonly error: Error | null
+}
+
+/** Where a socket comes from. */
+export interface SocketOrigin {
+  readonly role: Role
+  /** Without user info. */
+  readonly url: string
+  /** The other end as messages name it, `host:port`. */
+  readonly peer: string
+  readonly agreement: Agreement
+  /** What the other side said in the handshake: a client sees the response, a server the request. */
+  readonly head: RequestHead | ResponseHead
+}
+
+const SENT = Promise.resolve()
+
+/** One open WebSocket connection, client or server. It never emits an `'error'` event and never throws on its own. */
+export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposable {
+  readonly role: Role
+  /** The URL that was connected to, without user info. */
+  readonly url: string
+  /** The subprotocol that was agreed on, `''` for none. */
+  readonly subprotocol: string
+  /** What the other side said in the opening handshake: a client has the response, a server the request. */
+  readonly head: RequestHead | ResponseHead
+  /** Settles when the connection is gone, and never rejects. */
+  readonly closed: Promise<SocketOutcome>
+  /** Called for each Ping, after it was answered. What it throws is treated as with `onMessage`. */
+  onPing: ((data: Uint8Array) => void) | null = null
+  /** Called for each Pong, solicited or not. */
+  onPong: ((data: Uint8Array) => void) | null = null
+
+  readonly #settings: SocketSettings
+  readonly #peer: string
+  readonly #connection: Connection
+  readonly #wire: Wire
+  readonly #inbox: Inbox
+  readonly #sends = new SendQueue()
+  readonly #pings: RoundTrips
+  #resolveClosed!: (outcome: SocketOutcome) => void
+  #onMessage: ((message: Message) => void) | null = null
+  /** Asked for by the user, unlike the pause of a full inbox. */
+  #paused = false
+  #terminated = false
+  #violation: ProtocolViolation | null = null
+  #outcome: SocketOutcome | null = null
+
+  /** @internal Use `connect()`, `listen()` or `attach()`. */
+  constructor(stream: Duplex, origin: SocketOrigin, settings: SocketSettings) {
+    this.role = origin.role
+    this.url = origin.url
+    this.subprotocol = origin.agreement.subprotocol ?? ''
+    this.head = origin.head
+    this.#peer = origin.peer
+    this.#settings = settings
+    this.#connection = new Connection(origin.role, settings)
+    this.#inbox = new Inbox(settings.maxQueuedMessages)
+    this.#pings = new RoundTrips(settings.clock)
+    this.closed = new Promise(resolve => {
+      this.#resolveClosed = resolve
+    })
+    this.#wire = new Wire(
+      stream,
+      this.#connection,
+      {
+        message: message => this.#deliver(message),
+        ping: data => this.onPing?.(data),
+        pong: data => {
+          this.#pings.answer(data)
+          this.onPong?.(data)
+        },
+        failed: violation => {
+          this.#violation = violation
+        },
+        flushed: full => this.#sends.flushed(full && this.bufferedAmount >= this.#settings.highWaterMark),
+        ended: (cause, timedOut) => this.#end(cause, timedOut),
+      },
+      settings,
+    )
+  }
+
+  /** @internal Begins to read; `rest` came behind the head of the handshake. */
+  start(rest: Uint8Array): void {
+    this.#wire.start(rest)
+  }
+
+  get state(): 'open' | 'closing' | 'closed' {
+    return this.#outcome === null && this.#connection.state === 'closed' ? 'closing' : this.#connection.state
+  }
+
+  /** Bytes that were accepted and that the operating system has not taken yet. */
+  get bufferedAmount(): number {
+    return this.#connection.pendingBytes + this.#wire.writableLength
+  }
+
+  /**
+   * Called for each message, synchronously, in order; it takes the place of iterating. Setting it delivers what has
+   * queued up, soon. An error it throws closes the connection with 1011 and then goes the way of every uncaught error.
+   * Bytes of a binary message belong to the receiver.
+   */
+  get onMessage(): ((message: Message) => void) | null {
+    return this.#onMessage
+  }
+
+  set onMessage(callback: ((message: Message) => void) | null) {
+    this.#onMessage = callback
+    if (callback !== null && !this.#inbox.empty) process.nextTick(() => this.#unload())
+  }
+
+  /**
+   * Sends one message. A string goes as text, bytes go as binary; the parts of an iterable go as fragments of one message
+   * as they come, while pings and closing still work.
+   *
+   * @returns a promise that settles when the message was handed to the operating system's socket and there is room for
+   * more, so that awaiting it is backpressure. Bytes given to a server's socket must stay unchanged until then.
+   * @throws (rejects) NotConnectedError when the socket is closing or closed; ConnectionError when it was lost before the
+   * message was handed over; UsageError `WS_BUFFER_FULL`, `WS_BAD_DATA`; or what the iterable threw, which closes with 1011.
+   */
+  send(data: Payload | PayloadParts): Promise<void> {
+    if (isParts(data)) return this.#sends.inTurn(() => this.#sendParts(data))
+    if (this.#sends.busy) return this.#sends.inTurn(() => this.#sendWhole(data))
+    return this.#sendWhole(data)
+  }
+
+  /**
+   * Sends one message without a promise: the fast path.
+   *
+   * @returns false when the buffered output has reached `highWaterMark`: the message is accepted all the same, but it is
+   * time to wait for `drained()`.
+   * @throws NotConnectedError, or UsageError `WS_BUFFER_FULL`, `WS_BAD_DATA`, or `WS_BAD_SEQUENCE` while a message in parts
+   * is being sent.
+   */
+  write(data: Payload): boolean {
+    this.#checkOpen()
+    if (typeof data === 'string') this.#connection.sendText(data)
+    else this.#connection.sendBinary(toBytes(data))
+    this.#wire.flush()
+    return this.bufferedAmount < this.#settings.highWaterMark
+  }
+
+  /** Settles when everything written was handed to the operating system's socket and there is room for more. */
+  drained(): Promise<void> {
+    if (this.#outcome !== null) return Promise.reject(new NotConnectedError('closed'))
+    return this.#handedOver ? SENT : this.#sends.wait()
+  }
+
+  /**
+   * Sends a Ping.
+   *
+   * @param data at most 125 bytes; by default a few that no other ping of this connection has.
+   * @returns the round-trip time in milliseconds, when the pong is there. Rejects when the connection ends before.
+   */
+  async ping(data?: Payload): Promise<number> {
+    this.#checkOpen()
+    const payload = data === undefined ? this.#pings.payload() : bytesOf(data)
+    this.#connection.sendPing(payload)
+    const answer = this.#pings.add(payload)
+    this.#wire.flush()
+    return answer
+  }
+
+  /** Sends an unsolicited Pong (5.5.3) of at most 125 bytes. @throws NotConnectedError, UsageError. */
+  pong(data: Payload = ''): void {
+    this.#checkOpen()
+    this.#connection.sendPong(bytesOf(data))
+    this.#wire.flush()
+  }
+
+  /**
+   * Closes the connection: sends a Close frame, waits for the peer's and for the end of the stream, at most
+   * `closeTimeoutMs`. Messages that arrive meanwhile are delivered as long as there is someone to take them or room.
+   *
+   * @param code 1000 to 1003, 1007 to 1014 or 3000 to 4999. Default 1000.
+   * @param reason at most 123 bytes of UTF-8.
+   * @returns how it ended. It never rejects for what the peer or the network does.
+   * @throws (rejects) UsageError `WS_BAD_CLOSE`.
+   */
+  async close(code?: number, reason?: string): Promise<SocketOutcome> {
+    this.#connection.close(code, reason)
+    this.#wire.flush()
+    // The peer's Close may be behind messages that nobody takes.
+    this.#wire.resume()
+    return this.closed
+  }
+
+  /** Ends the connection at once: no Close frame, and what is buffered is dropped. */
+  terminate(): void {
+    this.#terminated = true
+    this.#wire.destroy()
+  }
+
+  /** Stops delivering messages and slows the peer down; pings wait as well. */
+  pause(): void {
+    this.#paused = true
+    this.#wire.pause()
+  }
+
+  /** Goes on delivering. */
+  resume(): void {
+    this.#paused = false
+    this.#unload()
+  }
+
+  /**
+   * Messages as they arrive, one by one. While nobody takes them, a few are queued and then the socket is not read. The
+   * loop ends when the connection was closed, and throws the ConnectionError or ProtocolViolation that ended it otherwise.
+   * Leaving the loop does not close the socket.
+   */
+  [Symbol.asyncIterator](): AsyncIterator<Message, undefined> {
+    return {
+      next: () => {
+        if (this.#inbox.empty && !this.#paused) this.#wire.resume()
+        const next = this.#inbox.next()
+        if (!this.#paused && !this.#inbox.full) this.#wire.resume()
+        return next
+      },
+      return: () => Promise.resolve({ value: undefined, done: true }),
+    }
+  }
+
+  /** Closes with 1000, for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  get #handedOver(): boolean {
+    return this.#connection.pendingBytes === 0 && this.#wire.writableLength < this.#settings.highWaterMark
+  }
+
+  async #sendParts(parts: PayloadParts): Promise<void> {
+    let kind: 'text' | 'binary' | null = null
+    try {
+      for await (const part of parts instanceof Blob
+        ? (parts.stream() as AsyncIterable<Uint8Array>)
+        : parts) {
+        this.#checkOpen()
+        const data = typeof part === 'string' ? part : toBytes(part)
+        const type = typeof data === 'string' ? 'text' : 'binary'
+        if (kind !== null && kind !== type)
+          throw new UsageError('WS_BAD_DATA', 'a message is all text or all bytes')
+        this.#connection.sendFragment(kind === null ? type : 'continuation', data, false)
+        kind = type
+        this.#wire.flush()
+        if (!this.#handedOver) await this.#sends.wait()
+      }
+      if (kind === null) throw new UsageError('WS_BAD_DATA', 'a message needs at least one part')
+      this.#checkOpen()
+    } catch (error) {
+      // A message that has begun cannot be taken back, and no other may follow it: the peer is told that it broke off.
+      if (kind !== null && this.state === 'open') void this.close(1011, 'message broken off')
+      throw error
+    }
+    this.#connection.sendFragment('continuation', kind === 'text' ? '' : new Uint8Array(0), true)
+    this.#wire.flush()
+    if (!this.#handedOver) await this.#sends.wait()
+  }
+
+  #sendWhole(data: Payload): Promise<void> {
+    try {
+      this.write(data)
+    } catch (error) {
+      return Promise.reject(error as Error)
+    }
+    return this.#handedOver ? SENT : this.#sends.wait()
+  }
+
+  #checkOpen(): void {
+    const { state } = this
+    if (state !== 'open') throw new NotConnectedError(state)
+    if (this.bufferedAmount > this.#settings.maxBufferedBytes) {
+      throw new UsageError('WS_BUFFER_FULL', `${this.bufferedAmount} bytes wait to be sent to ${this.#peer}`)
+    }
+  }
+
+  #deliver(message: Message): void {
+    const inbox = this.#inbox
+    if (this.#onMessage !== null && inbox.empty) {
+      this.#onMessage(message)
+      return
+    }
+    // After our Close there is no pause to wait for room: the peer's Close is behind.
+    if (this.state !== 'open' && inbox.full) return
+    inbox.put(message)
+    if (inbox.full && this.state === 'open') this.#wire.pause()
+  }
+
+  /** Delivers queued messages to `onMessage`, then goes on reading. */
+  #unload(): void {
+    while (this.#onMessage !== null && !this.#paused) {
+      const message = this.#inbox.take()
+      if (message === undefined) break
+      this.#onMessage(message)
+    }
+    if (!this.#paused && !this.#inbox.full) this.#wire.resume()
+  }
+
+  #end(cause: Error | null, timedOut: boolean): void {
+    const frames = this.#connection.outcome
+    const wasClean = frames.sent !== null && frames.received !== null
+    const error = wasClean ? null : (this.#violation ?? this.#failure(cause, timedOut))
+    this.#outcome = { ...frames, wasClean, error }
+    const lost = error ?? new ConnectionError('WS_CONNECTION_LOST', this.#peer, { phase: 'closing' })
+    this.#sends.fail(lost)
+    this.#pings.fail(lost)
+    this.#inbox.end(this.#terminated ? null : error)
+    this.#resolveClosed(this.#outcome)
+  }
+
+  #failure(cause: Error | null, timedOut: boolean): ConnectionError {
+    const details = cause === null ? {} : { cause }
+    if (this.#terminated) return new ConnectionError('WS_CLOSED_LOCALLY', this.#peer, details)
+    if (timedOut)
+      return new ConnectionError('WS_CLOSE_TIMEOUT', this.#peer, { limitMs: this.#settings.closeTimeoutMs })
+    const phase = this.#connection.outcome.sent === null ? 'open' : 'closing'
+    return new ConnectionError('WS_CONNECTION_LOST', this.#peer, { ...details, phase })
+  }
+}
+
+function bytesOf(data: Payload): Uint8Array {
+  return typeof data === 'string' ? new TextEncoder().encode(data) : toBytes(data)
+}

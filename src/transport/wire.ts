@@ -1,0 +1,217 @@
+// Strategy: joins a stream to a Connection, and is the only place that reads from or writes to the stream once the
+// handshake is done.
+//
+//   stream 'data' ─▶ connection.receive ─▶ nextEvent() until null, or until reading is paused ─▶ handler
+//   handler sends ─▶ connection ─▶ takeOutput() ─▶ stream.write
+//
+// Output is gathered: the first send of an idle tick is written at once, so a lone message never waits; what follows in
+// the same tick leaves in one write at its end, and so does everything sent while a chunk's events are handled. While the
+// stream is full, output stays in the Connection, where pongs are bounded. What the Connection owes the socket (`shutdown`)
+// is settled after every step, with one deadline for the closing handshake.
+import type { Duplex } from 'node:stream'
+import type { Connection, Message, ProtocolViolation } from '../protocol/index.js'
+import { after, type Clock } from './clock.js'
+import { swallowErrors } from './stream-events.js'
+
+/** What the wire reports. None of these is called from within `send…`, `write` or `close`. */
+export interface WireHandler {
+  message(message: Message): void
+  ping(data: Uint8Array): void
+  pong(data: Uint8Array): void
+  /** The peer broke the protocol; the Close frame that says so is on its way. */
+  failed(violation: ProtocolViolation): void
+  /** All output so far was handed to the stream. `full` is true when the stream asks for a pause. */
+  flushed(full: boolean): void
+  /** The stream is gone. Called once, last. */
+  ended(cause: Error | null, timedOut: boolean): void
+}
+
+/** Reads and writes one stream for one connection. */
+export class Wire {
+  readonly #stream: Duplex
+  readonly #connection: Connection
+  readonly #handler: WireHandler
+  readonly #clock: Clock
+  readonly #closeTimeoutMs: number
+  #reading = true
+  #pulling = false
+  #tick = false
+  #endWritten = false
+  #closed = false
+  #timedOut = false
+  #error: Error | null = null
+  #cancelDeadline: (() => void) | null = null
+
+  constructor(
+    stream: Duplex,
+    connection: Connection,
+    handler: WireHandler,
+    { clock, closeTimeoutMs }: { readonly clock: Clock; readonly closeTimeoutMs: number },
+  ) {
+    this.#stream = stream
+    this.#connection = connection
+    this.#handler = handler
+    this.#clock = clock
+    this.#closeTimeoutMs = closeTimeoutMs
+    swallowErrors(stream)
+  }
+
+  /** True while the events of a chunk are being handled, when output is written only behind the last of them. */
+  get pulling(): boolean {
+    return this.#pulling
+  }
+
+  /** Bytes handed to the stream that the operating system has not taken yet. */
+  get writableLength(): number {
+    return this.#stream.writableLength
+  }
+
+  /** Begins to read. `rest` is what came behind the head of the handshake. */
+  start(rest: Uint8Array): void {
+    const stream = this.#stream
+    stream.on('data', this.#onData)
+    stream.on('end', this.#onEnd)
+    stream.on('error', this.#onError)
+    stream.on('close', this.#onClose)
+    stream.on('drain', this.#onDrain)
+    if (stream.destroyed) {
+      process.nextTick(this.#onClose)
+      return
+    }
+    if (rest.length > 0) {
+      this.#connection.receive(rest)
+      this.#pull()
+    }
+    if (this.#reading) stream.resume()
+  }
+
+  /** Stops reading: nothing more is delivered until `resume()`, and the peer is slowed down. */
+  pause(): void {
+    this.#reading = false
+    if (!this.#closed) this.#stream.pause()
+  }
+
+  /** Goes on reading; what was received already is delivered before this returns. */
+  resume(): void {
+    if (this.#reading) return
+    this.#reading = true
+    this.#pull()
+    if (this.#reading && !this.#closed) this.#stream.resume()
+  }
+
+  /** Something was added to the connection's output: writes it now, or at the end of the tick. */
+  flush(): void {
+    if (this.#pulling || this.#tick) return
+    this.#tick = true
+    process.nextTick(this.#onTick)
+    this.#write(false)
+    this.#settle()
+  }
+
+  /** Ends the connection at once, without a closing handshake. */
+  destroy(): void {
+    this.#stream.destroy()
+  }
+
+  readonly #onData = (chunk: Uint8Array): void => {
+    this.#connection.receive(chunk)
+    this.#pull()
+  }
+
+  readonly #onEnd = (): void => {
+    this.#connection.receiveEnd()
+    this.#settle()
+  }
+
+  readonly #onError = (error: Error): void => {
+    this.#error ??= error
+  }
+
+  readonly #onDrain = (): void => {
+    // The peer takes our output, so the closing handshake may still succeed.
+    if (this.#cancelDeadline !== null) this.#armDeadline()
+    this.#write(false)
+    this.#handler.flushed(this.#stream.writableNeedDrain)
+  }
+
+  readonly #onTick = (): void => {
+    this.#tick = false
+    this.#write(false)
+    this.#settle()
+  }
+
+  readonly #onClose = (): void => {
+    if (this.#closed) return
+    this.#closed = true
+    this.#cancelDeadline?.()
+    this.#connection.receiveEnd()
+    const stream = this.#stream
+    stream.off('data', this.#onData).off('end', this.#onEnd).off('error', this.#onError)
+    stream.off('close', this.#onClose).off('drain', this.#onDrain)
+    this.#handler.ended(this.#error, this.#timedOut)
+  }
+
+  #pull(): void {
+    if (this.#pulling) return
+    const connection = this.#connection
+    const handler = this.#handler
+    this.#pulling = true
+    try {
+      while (this.#reading) {
+        const event = connection.nextEvent()
+        if (event === null) break
+        if (event.type === 'text' || event.type === 'binary') handler.message(event)
+        else if (event.type === 'ping') handler.ping(event.data)
+        else if (event.type === 'pong') handler.pong(event.data)
+        else if (event.type === 'fail') handler.failed(event.violation)
+      }
+    } catch (error) {
+      // Only the user's own callbacks throw here. The peer is told, and the error goes where an uncaught one goes.
+      connection.close(1011)
+      throw error
+    } finally {
+      this.#pulling = false
+      this.#write(false)
+      this.#settle()
+    }
+  }
+
+  #write(evenIfFull: boolean): void {
+    const stream = this.#stream
+    if (this.#closed || stream.destroyed || stream.writableEnded) return
+    if (stream.writableNeedDrain && !evenIfFull) return
+    const segments = this.#connection.takeOutput()
+    if (segments.length === 0) return
+    if (segments.length === 1) {
+      stream.write(segments[0])
+    } else {
+      stream.cork()
+      for (const segment of segments) stream.write(segment)
+      stream.uncork()
+    }
+    this.#handler.flushed(stream.writableNeedDrain)
+  }
+
+  /** Does what the connection owes the socket. */
+  #settle(): void {
+    const owed = this.#connection.shutdown
+    if (owed === 'none' || this.#closed) return
+    if (this.#cancelDeadline === null) this.#armDeadline()
+    if (owed === 'end' && !this.#endWritten) {
+      this.#endWritten = true
+      this.#write(true)
+      this.#stream.end()
+    }
+    // What still arrives is only thrown away, but the end of it must be seen.
+    const { received } = this.#connection.outcome
+    if (received !== null || owed === 'end') this.#stream.resume()
+  }
+
+  #armDeadline(): void {
+    this.#cancelDeadline?.()
+    this.#cancelDeadline = after(this.#clock, this.#closeTimeoutMs, () => {
+      this.#timedOut = true
+      this.#stream.destroy()
+    })
+  }
+}
