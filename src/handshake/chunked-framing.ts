@@ -1,12 +1,14 @@
 const LF = 0x0a
 const CR = 0x0d
 
-// Chunk extensions and one-byte chunks cost a reader more than they bring; no honest error page comes near this.
+// Chunk extensions and one-byte chunks cost a reader more than they bring; no honest error page comes near
+// this.
 const MAX_FRAMING_BYTES = 64 * 1024
 
 /**
- * Takes the chunked transfer coding (RFC 9112 section 7.1) off a stream of bytes, cut in any way, in linear time. Only for
- * bodies after which the connection is closed: it ends with the last chunk and does not read the trailers.
+ * Takes the chunked transfer coding (RFC 9112 section 7.1) off a stream of bytes, cut in any way, in linear
+ * time. Only for bodies after which the connection is closed: it ends with the last chunk and does not read
+ * the trailers.
  */
 export class ChunkedFraming {
   #state: 'size' | 'extension' | 'data' | 'data-end' | 'ended' | 'broken' = 'size'
@@ -19,7 +21,10 @@ export class ChunkedFraming {
     return this.#state === 'ended' || this.#state === 'broken' ? this.#state : 'open'
   }
 
-  /** Walks `bytes` and hands each span of data to `take`; stops where the coding ends or breaks. Keeps no bytes. */
+  /**
+   * Walks `bytes` and hands each span of data to `take`; stops where the coding ends or breaks. Keeps no
+   * bytes.
+   */
   receive(bytes: Uint8Array, take: (data: Uint8Array) => void): void {
     for (let at = 0; at < bytes.length && this.state === 'open';) {
       if (this.#state === 'data') {
@@ -44,7 +49,8 @@ export class ChunkedFraming {
     const digit = this.#state === 'size' ? hexDigit(byte) : -1
     if (digit >= 0) {
       this.#size = this.#size * 16 + digit
-      // Seven digits are 256 MiB, more than anyone wants of a refusal, and no number that loses its last bits.
+      // Seven digits are 256 MiB, more than anyone wants of a refusal, and no number that loses its last
+      // bits.
       if (++this.#digits > 7) this.#state = 'broken'
     } else if (this.#digits === 0) {
       this.#state = 'broken'

@@ -1,6 +1,6 @@
-// Strategy: two pure functions around one request. What the caller asks for is checked completely before a byte is made
-// (InvalidHeadError); what the server answers is checked against that same request, in the order of RFC 6455 section 4.1,
-// and each fault becomes a HandshakeError that carries the whole response.
+// Strategy: two pure functions around one request. What the caller asks for is checked completely before a
+// byte is made (InvalidHeadError); what the server answers is checked against that same request, in the order
+// of RFC 6455 section 4.1, and each fault becomes a HandshakeError that carries the whole response.
 import { isHost, isTarget, isToken } from './grammar.js'
 import { HandshakeError, type HandshakeErrorCode } from './handshake-error.js'
 import { formatExtensions, formatHeaders, requireSingle, requireToken } from './head-writer.js'
@@ -34,7 +34,8 @@ export interface ClientRequest {
 
 /**
  * Writes the request of RFC 6455 section 4.1.
- * @throws InvalidHeadError when a part cannot be sent, or a header repeats one that the handshake writes itself
+ * @throws InvalidHeadError when a part cannot be sent, or a header repeats one that the handshake writes
+ * itself
  */
 export function encodeRequest(request: ClientRequest): Uint8Array {
   const { target, key, subprotocols, extensions, headers } = request
@@ -79,8 +80,9 @@ export function unexpectedStatus(head: ResponseHead, body: Uint8Array = NO_BODY)
 }
 
 /**
- * Checks the server's answer to `request` as RFC 6455 section 4.1 says, and gives what both sides agreed on. No subprotocol is
- * no fault: a server may choose none. The parameters of extensions are for the extensions to check.
+ * Checks the server's answer to `request` as RFC 6455 section 4.1 says, and gives what both sides agreed on.
+ * No subprotocol is no fault: a server may choose none. The parameters of extensions are for the extensions
+ * to check.
  * @throws HandshakeError for any other status than 101, and for a 101 that does not fit the request
  */
 export function verifyResponse(request: ClientRequest, head: ResponseHead): Agreement {
@@ -112,7 +114,8 @@ export function verifyResponse(request: ClientRequest, head: ResponseHead): Agre
 }
 
 function verifyExtensions(request: ClientRequest, head: ResponseHead): readonly ExtensionOffer[] {
-  // 4.2.2 (5.6) lets a server use several lines, 11.3.2 does not. Nothing is ambiguous about them: we join them.
+  // 4.2.2 (5.6) lets a server use several lines, 11.3.2 does not. Nothing is ambiguous about them: we join
+  // them.
   const values = headerValues(head.headers, 'sec-websocket-extensions')
   if (values.length === 0) return []
   const extensions = parseExtensionList(values)

@@ -48,7 +48,9 @@ export function isHost(text: string): boolean {
   return text !== '' && isAll(text, AUTHORITY)
 }
 
-/** Whether the text is a request target RFC 6455 section 4.1 (3) knows: a path, or an absolute http(s) URI. */
+/**
+ * Whether the text is a request target RFC 6455 section 4.1 (3) knows: a path, or an absolute http(s) URI.
+ */
 export function isTarget(text: string): boolean {
   if (!isVisible(text) || text.includes('#')) return false
   return text.startsWith('/') || /^https?:\/\/[^/?]/i.test(text)

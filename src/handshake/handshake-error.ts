@@ -40,7 +40,9 @@ interface Fault {
 const upgrade: HeaderList = [['Upgrade', 'websocket']]
 const version: HeaderList = [['Sec-WebSocket-Version', '13']]
 
-/** The one table: what a server answers each fault with. A client keeps the status it was answered instead. */
+/**
+ * The one table: what a server answers each fault with. A client keeps the status it was answered instead.
+ */
 const faults: Readonly<Record<HandshakeErrorCode, Fault>> = {
   // While a head is read, by either role.
   WS_HANDSHAKE_HEAD_TOO_LARGE: { status: 431, message: 'HTTP head is too large' },
@@ -113,9 +115,9 @@ export interface HandshakeErrorOptions {
 
 /**
  * The other side broke the opening handshake, or refused it. On a server `status` and `headers` are what
- * `encodeReject` sends (405 with `Allow`, 426 with `Sec-WebSocket-Version`, …), and the application throws one of
- * its own with `WS_HANDSHAKE_REFUSED`. On a client they are what the server answered, and `status` is 0 when
- * no head could be read.
+ * `encodeReject` sends (405 with `Allow`, 426 with `Sec-WebSocket-Version`, …), and the application throws
+ * one of its own with `WS_HANDSHAKE_REFUSED`. On a client they are what the server answered, and `status` is
+ * 0 when no head could be read.
  */
 export class HandshakeError extends Error {
   readonly code: HandshakeErrorCode

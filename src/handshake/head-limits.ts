@@ -8,13 +8,14 @@ export interface HeadLimits {
   readonly maxHeaders: number
 }
 
-// Precedents: Node reads 16 KiB and 2,000 headers, h11 16 KiB; Apache 8,190 bytes a line and 100 headers; nginx 32 KiB
-// in buffers of 8 KiB; Python's websockets 128 lines of 8 KiB. Browsers with a drawer full of cookies stay below 16 KiB.
+// Precedents: Node reads 16 KiB and 2,000 headers, h11 16 KiB; Apache 8,190 bytes a line and 100 headers;
+// nginx 32 KiB in buffers of 8 KiB; Python's websockets 128 lines of 8 KiB.
 const defaults: HeadLimits = { maxHeadBytes: 16 * 1024, maxHeaders: 128 }
 
 /**
  * Fills in the limits that were not given.
- * @throws InvalidHeadError for an unknown name, or a value that is neither a whole number from 1 on nor `Infinity`
+ * @throws InvalidHeadError for an unknown name, or a value that is neither a whole number from 1 on nor
+ * `Infinity`
  */
 export function resolveHeadLimits(limits: Partial<HeadLimits> = {}): HeadLimits {
   for (const [name, value] of Object.entries(limits)) {

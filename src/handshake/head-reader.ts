@@ -1,15 +1,16 @@
-// Strategy: lines, not heads. Each chunk is walked once. A line that lies in one chunk is decoded straight from it; only
-// the unfinished line at the end of a chunk is copied, and the next chunk goes on behind it. So each byte is looked at
-// once however the bytes are cut, no memory is held but the lines that passed and one that is open, and a fault shows on
-// its own line: the greeting of a mail server or a TLS hello fails at once instead of waiting for a blank line.
+// Strategy: lines, not heads. Each chunk is walked once. A line that lies in one chunk is decoded straight
+// from it; only the unfinished line at the end of a chunk is copied, and the next chunk goes on behind it. So
+// each byte is looked at once however the bytes are cut, no memory is held but the lines that passed and one
+// that is open, and a fault shows on its own line: the greeting of a mail server or a TLS hello fails at once
+// instead of waiting for a blank line.
 //
 //   chunk --walk--> CR LF --decode--> first line --parseStartLine--> head
 //                                     others ----parseHeaderLine--> head.headers
 //                                     empty -----> { head, rest }
 //
-// Strict where leniency lets two parsers disagree about one head (RFC 9112 section 11.2): lines end in CRLF and nothing
-// else; no NUL or other control, no folded line, no blank before a colon. What a fault is depends on the bytes before
-// it only, so that any split of the input gives the same result.
+// Strict where leniency lets two parsers disagree about one head (RFC 9112 section 11.2): lines end in CRLF
+// and nothing else; no NUL or other control, no folded line, no blank before a colon. What a fault is depends
+// on the bytes before it only, so that any split of the input gives the same result.
 import { byteClass, TEXT } from './grammar.js'
 import { HandshakeError, type HandshakeErrorCode } from './handshake-error.js'
 import { type HeadLimits, resolveHeadLimits } from './head-limits.js'
@@ -88,7 +89,8 @@ export class HeadReader<Head extends RequestHead | ResponseHead> {
   }
 
   /**
-   * A reader for a client. Interim responses (1xx other than 101) are passed over; they count as part of the head.
+   * A reader for a client. Interim responses (1xx other than 101) are passed over; they count as part of the
+   * head.
    * @throws InvalidHeadError for limits that make no sense
    */
   static forResponse(limits?: Partial<HeadLimits>): HeadReader<ResponseHead> {
@@ -96,8 +98,9 @@ export class HeadReader<Head extends RequestHead | ResponseHead> {
   }
 
   /**
-   * Takes the next bytes; `null` means that more are needed. `chunk` is neither changed nor kept, but `rest` is a view
-   * into it. A reader is good for one head: after it, all bytes are `rest`; after a failure, each call fails again.
+   * Takes the next bytes; `null` means that more are needed. `chunk` is neither changed nor kept, but `rest`
+   * is a view into it. A reader is good for one head: after it, all bytes are `rest`; after a failure, each
+   * call fails again.
    * @throws HandshakeError for a head that is malformed or over a limit
    */
   receive(chunk: Uint8Array): HeadResult<Head> | null {
@@ -111,7 +114,8 @@ export class HeadReader<Head extends RequestHead | ResponseHead> {
       if (!this.#afterCr) {
         while (at < end && (byteClass[chunk[at]] & TEXT) !== 0) at++
         if (at === end) break
-        // RFC 9112 2.2: a bare LF may be taken for a line's end; we don't, like Node. RFC 9110 5.5: no controls.
+        // RFC 9112 2.2: a bare LF may be taken for a line's end; we don't, like Node. RFC 9110 5.5: no
+        // controls.
         if (chunk[at++] !== CR) this.#fail('WS_HANDSHAKE_BAD_BYTE')
         this.#afterCr = true
       } else {

@@ -1,6 +1,6 @@
-// Strategy: everything a caller can put into a head goes through the checks of this file, so that no value can end its line
-// and begin another (CR, LF, NUL), and no header can be written twice where the handshake writes its own. The text is
-// then latin1 by proof, and its bytes are its char codes.
+// Strategy: everything a caller can put into a head goes through the checks of this file, so that no value
+// can end its line and begin another (CR, LF, NUL), and no header can be written twice where the handshake
+// writes its own. The text is then latin1 by proof, and its bytes are its char codes.
 import { isFieldValue, isToken } from './grammar.js'
 import { type ExtensionOffer, type HeaderList, headerValues } from './head.js'
 import { formatExtensionList } from './header-values.js'

@@ -49,7 +49,9 @@ export function headerValues(headers: HeaderList, name: string): readonly string
   return values ?? NONE
 }
 
-/** The value of a header, several lines joined with `, ` (RFC 9110 section 5.3), `null` when it is missing. */
+/**
+ * The value of a header, several lines joined with `, ` (RFC 9110 section 5.3), `null` when it is missing.
+ */
 export function headerValue(headers: HeaderList, name: string): string | null {
   const values = headerValues(headers, name)
   return values.length === 0 ? null : values.join(', ')

@@ -1,10 +1,11 @@
-// Strategy: a cursor that walks each value once, one small function per rule of the grammar, each of which steps over what
-// it has read or says that it does not fit. No regular expression, nothing is ever tried twice, so the time is linear for
-// any input. `null` means malformed: the caller knows which header it was and whose fault that is.
+// Strategy: a cursor that walks each value once, one small function per rule of the grammar, each of which
+// steps over what it has read or says that it does not fit. No regular expression, nothing is ever tried
+// twice, so the time is linear for any input. `null` means malformed: the caller knows which header it was
+// and whose fault that is.
 //
-// The RFC 2616 #rule that RFC 6455 builds on lets a list have empty elements (`a,, b`), but not only such; blanks may
-// stand between any two tokens ("implied *LWS"). Parameters stay a list of pairs: a name such as `__proto__` or
-// `constructor` never becomes a key of an object.
+// The RFC 2616 #rule that RFC 6455 builds on lets a list have empty elements (`a,, b`), but not only such;
+// blanks may stand between any two tokens ("implied *LWS"). Parameters stay a list of pairs: a name such as
+// `__proto__` or `constructor` never becomes a key of an object.
 import { byteClass, isBlank, isToken, TOKEN } from './grammar.js'
 import type { ExtensionOffer } from './head.js'
 
@@ -46,7 +47,10 @@ class Cursor {
     return this.#text.slice(start, this.#at)
   }
 
-  /** Reads to the closing quote, after the opening one: the text without its escapes, `null` when it does not end. */
+  /**
+   * Reads to the closing quote, after the opening one: the text without its escapes, `null` when it does not
+   * end.
+   */
   quoted(): string | null {
     const text = this.#text
     let value = ''
@@ -63,7 +67,10 @@ class Cursor {
   }
 }
 
-/** Reads one `element` after the other, commas between them, empty ones passed over; `null` if one is malformed. */
+/**
+ * Reads one `element` after the other, commas between them, empty ones passed over; `null` if one is
+ * malformed.
+ */
 function parseList<T>(
   values: readonly string[],
   element: (cursor: Cursor, name: string) => T | null,
@@ -115,8 +122,8 @@ function parseExtension(cursor: Cursor, name: string): ExtensionOffer | null {
 }
 
 /**
- * Whether one element of a comma-separated header is `token` (given in lower case), in any case. Elements that are no
- * tokens, such as `TLS/1.0` in `Upgrade`, are passed over.
+ * Whether one element of a comma-separated header is `token` (given in lower case), in any case. Elements
+ * that are no tokens, such as `TLS/1.0` in `Upgrade`, are passed over.
  */
 export function listContains(values: readonly string[], token: string): boolean {
   for (const value of values) {

@@ -1,6 +1,6 @@
 /**
- * This side asked for a head that cannot or must not be sent, or set an impossible limit. Always thrown at the
- * call; the message names the field but never repeats its value, which may be a secret.
+ * This side asked for a head that cannot or must not be sent, or set an impossible limit. Always thrown at
+ * the call; the message names the field but never repeats its value, which may be a secret.
  */
 export class InvalidHeadError extends TypeError {
   readonly code = 'WS_INVALID_HEAD' as const

@@ -3,7 +3,9 @@ import { hash, randomBytes } from 'node:crypto'
 // 1.3: the string that only a server which knows the WebSocket protocol appends to the key.
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
 
-/** A fresh `Sec-WebSocket-Key`: 16 random bytes in base64 (RFC 6455 section 4.1 (7)). One for each connection. */
+/**
+ * A fresh `Sec-WebSocket-Key`: 16 random bytes in base64 (RFC 6455 section 4.1 (7)). One for each connection.
+ */
 export function generateKey(): string {
   return randomBytes(16).toString('base64')
 }
@@ -14,8 +16,8 @@ export function acceptKey(key: string): string {
 }
 
 /**
- * Whether the text is the base64 of 16 bytes. The four bits that the last digit has too many may be anything: the key
- * in the RFC's own section 4.1 (7) has them set.
+ * Whether the text is the base64 of 16 bytes. The four bits that the last digit has too many may be anything:
+ * the key in the RFC's own section 4.1 (7) has them set.
  */
 export function isKey(text: string): boolean {
   return /^[A-Za-z0-9+/]{22}==$/.test(text)

@@ -1,6 +1,6 @@
-// Strategy: HTTP heads are bytes, one character each. `TextDecoder('latin1')` will not do: on the web that name
-// means windows-1252, which moves 0x80 to 0x9f elsewhere. Node, Bun and Deno have a native slice on `Buffer`
-// that works on any Uint8Array; it is looked up once. Elsewhere the char codes are joined in pieces.
+// Strategy: HTTP heads are bytes, one character each. `TextDecoder('latin1')` will not do: on the web that
+// name means windows-1252, which moves 0x80 to 0x9f elsewhere. Node, Bun and Deno have a native slice on
+// `Buffer` that works on any Uint8Array; it is looked up once. Elsewhere the char codes are joined in pieces.
 
 type Latin1Slice = (this: Uint8Array, start: number, end: number) => string
 

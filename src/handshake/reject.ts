@@ -4,8 +4,8 @@ import { headerValues } from './head.js'
 import { InvalidHeadError } from './invalid-head-error.js'
 import { encodeLatin1 } from './latin1.js'
 
-// RFC 9110 section 15 and RFC 6585, the ones that make sense in answer to an upgrade request. RFC 9112 section 4
-// allows an empty phrase for all others.
+// RFC 9110 section 15 and RFC 6585, the ones that make sense in answer to an upgrade request. RFC 9112
+// section 4 allows an empty phrase for all others.
 const reasonPhrases: ReadonlyMap<number, string> = new Map([
   [301, 'Moved Permanently'],
   [302, 'Found'],
@@ -46,8 +46,8 @@ const reserved: ReadonlySet<string> = new Set([
 ])
 
 /**
- * Writes the whole HTTP response that refuses a handshake: status and headers of the error, and its message as the body.
- * The connection must be closed behind it.
+ * Writes the whole HTTP response that refuses a handshake: status and headers of the error, and its message
+ * as the body. The connection must be closed behind it.
  * @throws InvalidHeadError when the error has no status from 300 to 599, or headers that cannot be sent
  */
 export function encodeReject(error: HandshakeError): Uint8Array {

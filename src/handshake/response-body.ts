@@ -1,6 +1,7 @@
-// Strategy: the body of a refusal is kept to be shown, not processed. So only its first bytes are kept, nothing of it ever
-// throws, and it is complete as soon as no more of it is wanted: at the end its framing tells (RFC 9112 section 6.3), at the
-// limit, or when the framing makes no sense. Bodies without a length last until the connection ends.
+// Strategy: the body of a refusal is kept to be shown, not processed. So only its first bytes are kept,
+// nothing of it ever throws, and it is complete as soon as no more of it is wanted: at the end its framing
+// tells (RFC 9112 section 6.3), at the limit, or when the framing makes no sense. Bodies without a length
+// last until the connection ends.
 //
 //   chunk --> the first #remaining bytes -----> #buffer   (Content-Length; Infinity for "to the end")
 //         --> ChunkedFraming --> spans of data --> #buffer
@@ -8,8 +9,8 @@ import { ChunkedFraming } from './chunked-framing.js'
 import { type HeaderList, headerValues, type ResponseHead } from './head.js'
 import { listContains } from './header-values.js'
 
-// Precedents: Python's websockets keeps up to 1 MiB, most others nothing. 64 KiB holds an error page or a JSON problem
-// description, and costs little for each of many refused connections.
+// Precedents: Python's websockets keeps up to 1 MiB, most others nothing. 64 KiB holds an error page or a
+// JSON problem description, and costs little for each of many refused connections.
 const DEFAULT_MAX_BYTES = 64 * 1024
 
 /** Collects the beginning of the body that follows a response's head. */
@@ -28,7 +29,8 @@ export class ResponseBody {
     // RFC 9112 6.3 (1): these never have a body.
     const empty = (status >= 100 && status < 200) || status === 204 || status === 304
     const codings = headerValues(headers, 'transfer-encoding')
-    // 6.3 (3) and (4): a transfer coding wins over a length. One that does not end in chunked lasts to the end.
+    // 6.3 (3) and (4): a transfer coding wins over a length. One that does not end in chunked lasts to the
+    // end.
     this.#chunked = !empty && listContains(codings, 'chunked') ? new ChunkedFraming() : null
     this.#remaining = empty ? 0 : codings.length > 0 ? Infinity : contentLength(headers)
     this.#complete = this.#remaining === 0
@@ -91,7 +93,8 @@ export class ResponseBody {
   }
 }
 
-// 6.3 (5) and (6): one length, or the same one several times. Without one, or with nonsense, the body lasts to the end.
+// 6.3 (5) and (6): one length, or the same one several times. Without one, or with nonsense, the body lasts
+// to the end.
 function contentLength(headers: HeaderList): number {
   const lengths = new Set(headerValues(headers, 'content-length'))
   const [length] = lengths

@@ -1,7 +1,8 @@
-// Strategy: pure functions, head to request, agreement to bytes. The checks go from "is this HTTP we speak" over "is it an
-// upgrade to WebSocket" to "is the upgrade well-formed", so that a plain HTTP client that strays here is told the most
-// basic thing that is wrong (RFC 6455 section 4.2.1). The head may come from anywhere, so nothing relies on what HeadReader
-// has checked already. The answer to a fault is in the table of handshake-error.ts.
+// Strategy: pure functions, head to request, agreement to bytes. The checks go from "is this HTTP we speak"
+// over "is it an upgrade to WebSocket" to "is the upgrade well-formed", so that a plain HTTP client that
+// strays here is told the most basic thing that is wrong (RFC 6455 section 4.2.1). The head may come from
+// anywhere, so nothing relies on what HeadReader has checked already. The answer to a fault is in the table
+// of handshake-error.ts.
 import { isHost, isTarget } from './grammar.js'
 import { HandshakeError, type HandshakeErrorCode } from './handshake-error.js'
 import { formatExtensions, formatHeaders, requireToken } from './head-writer.js'
@@ -104,8 +105,8 @@ function refuse(code: HandshakeErrorCode): never {
 /**
  * Writes the 101 of RFC 6455 section 4.2.2 (5).
  * @param headers more headers, such as `Set-Cookie`
- * @throws InvalidHeadError when the agreement has something the client did not offer, or a header cannot be sent or repeats
- * one that the handshake writes itself
+ * @throws InvalidHeadError when the agreement has something the client did not offer, or a header cannot be
+ * sent or repeats one that the handshake writes itself
  */
 export function encodeAccept(
   upgrade: UpgradeRequest,

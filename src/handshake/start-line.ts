@@ -15,7 +15,9 @@ function versionAt(line: string, at: number): string | null {
   return isDigit(line, at + 5) && isDigit(line, at + 7) ? line.slice(at + 5, at + 8) : null
 }
 
-/** Reads `method SP target SP version` (RFC 9112 section 3) into a head around `headers`; `null` if malformed. */
+/**
+ * Reads `method SP target SP version` (RFC 9112 section 3) into a head around `headers`; `null` if malformed.
+ */
 export function parseRequestLine(line: string, headers: HeaderList): RequestHead | null {
   const first = line.indexOf(' ')
   const second = line.indexOf(' ', first + 1)
@@ -29,8 +31,8 @@ export function parseRequestLine(line: string, headers: HeaderList): RequestHead
 }
 
 /**
- * Reads `version SP status SP [reason]` (RFC 9112 section 4) into a head around `headers`; `null` if malformed. The
- * second space may be missing, as many servers with no reason to give leave it out.
+ * Reads `version SP status SP [reason]` (RFC 9112 section 4) into a head around `headers`; `null` if
+ * malformed. The second space may be missing, as many servers with no reason to give leave it out.
  */
 export function parseStatusLine(line: string, headers: HeaderList): ResponseHead | null {
   const version = versionAt(line, 0)

@@ -40,7 +40,7 @@ export const runPhase = <T>(
     const settle = (): boolean => {
       if (settled) return false
       settled = true
-
+      stopTimer()
       signal?.removeEventListener('abort', onAbort)
       return true
     }

@@ -1,0 +1,161 @@
+// Strategy: messages in, bytes ready for a socket out, a hundred sends a batch. Ours hands the batch over by one
+// `takeOutput()`; `ws` writes each message to its socket as it is sent, here a stub that only counts. A text of
+// `ws`'s server role reaches the socket as a string, which a real socket encodes natively into its write buffer;
+// the stub does the same, else half of the work would go uncounted. What `ws` then pays for a `writev` per message
+// is not counted: that belongs to an end-to-end bench.
+import { deepStrictEqual } from 'node:assert'
+import { randomFillSync } from 'node:crypto'
+import { Connection } from 'sansocket/protocol'
+import type { Role } from 'sansocket/protocol'
+import type { Bench } from './bench.js'
+import { alone, withAddOns } from './bench.js'
+import type { Contestant } from './measure.js'
+import { measure } from './measure.js'
+import type { SenderSocket, Ws } from './peers.js'
+import type { Cell } from './report.js'
+import { cellOf, ours } from './report.js'
+import type { Kind } from './sample.js'
+import { kindNames, kinds, payload, payloads, seeded } from './sample.js'
+import { encodeTargets, sizeName, targetAt } from './targets.js'
+
+/** Mask keys out of 8 KiB of random bytes at a time: as much as `ws` draws. */
+function pooledMaskKey(): () => number {
+  const pool = new Uint32Array(2048)
+  let at = pool.length
+  return () => {
+    if (at === pool.length) {
+      randomFillSync(pool)
+      at = 0
+    }
+    return pool[at++]
+  }
+}
+
+interface Sample {
+  readonly kind: Kind
+  readonly role: Role
+  readonly bytes: readonly Buffer[]
+  readonly texts: readonly string[]
+}
+
+function makeSample(kind: Kind, role: Role, size: number): Sample {
+  const random = seeded(size)
+  // A hundred messages of 1 MiB would measure the page faults of 100 MiB.
+  const count = size > 65536 ? 8 : 100
+  const bytes = Array.from({ length: count }, () => payload(kind, size, random))
+  return { kind, role, bytes, texts: kind === 'binary' ? [] : bytes.map(data => data.toString()) }
+}
+
+type Take = (bytes: Uint8Array) => void
+
+/** Sends the batch and hands what came out to `take`. */
+function ourBatch(connection: Connection, sample: Sample, take: Take): void {
+  if (sample.kind === 'binary') for (const data of sample.bytes) connection.sendBinary(data)
+  else for (const data of sample.texts) connection.sendText(data)
+  for (const bytes of connection.takeOutput()) take(bytes)
+}
+
+function makeConnection(role: Role): Connection {
+  return role === 'client' ? new Connection('client', { maskKey: pooledMaskKey() }) : new Connection('server')
+}
+
+function ourMessages(sample: Sample): Contestant {
+  return {
+    name: ours,
+    run(iterations) {
+      const connection = makeConnection(sample.role)
+      let sum = 0
+      for (let i = 0; i < iterations; i++)
+        ourBatch(connection, sample, bytes => void (sum = (sum + bytes.length) | 0))
+      return sum
+    },
+  }
+}
+
+const scratch = Buffer.allocUnsafeSlow(4 * 1024 * 1024)
+
+class StubSocket implements SenderSocket {
+  readonly #take: Take
+
+  constructor(take: Take) {
+    this.#take = take
+  }
+
+  cork(): void {}
+
+  uncork(): void {}
+
+  write(data: Buffer | string): boolean {
+    this.#take(typeof data === 'string' ? scratch.subarray(0, scratch.write(data)) : data)
+    return true
+  }
+}
+
+function theirBatch(sender: InstanceType<Ws['Sender']>, sample: Sample): void {
+  const options = {
+    binary: sample.kind === 'binary',
+    compress: false,
+    fin: true,
+    mask: sample.role === 'client',
+  }
+  for (const data of options.binary ? sample.bytes : sample.texts) sender.send(data, options)
+}
+
+function theirMessages(name: string, ws: Ws, sample: Sample): Contestant {
+  return {
+    name,
+    run(iterations) {
+      let sum = 0
+      const sender = new ws.Sender(new StubSocket(bytes => void (sum = (sum + bytes.length) | 0)))
+      for (let i = 0; i < iterations; i++) theirBatch(sender, sample)
+      return sum
+    },
+  }
+}
+
+/** Both encoders' bytes, read back by the naive reader. */
+function verify(sample: Sample, ws: Ws): void {
+  const found: Buffer[] = []
+  const keep: Take = bytes => void found.push(Buffer.from(bytes))
+  ourBatch(makeConnection(sample.role), sample, keep)
+  deepStrictEqual(payloads(Buffer.concat(found)), sample.bytes)
+  found.length = 0
+  theirBatch(new ws.Sender(new StubSocket(keep)), sample)
+  deepStrictEqual(payloads(Buffer.concat(found)), sample.bytes)
+}
+
+export const encode: Bench = {
+  title: 'encode: messages → bytes ready for the socket',
+  notes: [
+    'ours: sendText or sendBinary 100 times (8 times at 1 MiB), then one takeOutput(); ws: its Sender on a stub socket',
+    'that counts bytes and, as a real socket does, encodes the strings it is given. Neither pays for system calls.',
+    'Mask keys: both draw 8 KiB of random bytes at a time. Payloads of the caller are never written to by either.',
+  ],
+  async *run(context) {
+    const { native, plain } = context.peers
+    for (const role of ['client', 'server'] as const) {
+      const group = role === 'client' ? 'client (masked)' : 'server'
+      const cells: Cell[] = []
+      for (const kind of kinds) {
+        if (context.quick && kind === 'utf8') continue
+        for (const size of context.sizes) {
+          const row = kindNames[kind]
+          const column = sizeName(size)
+          if (!context.wanted(group, row, column)) continue
+          context.progress(`${group}; ${row}; ${column}`)
+          const sample = makeSample(kind, role, size)
+          verify(sample, native)
+          const contestants = [
+            ourMessages(sample),
+            theirMessages(withAddOns, native, sample),
+            theirMessages(alone, plain, sample),
+          ]
+          const timings = await measure({ contestants, operations: sample.bytes.length }, context.pace)
+          const target = kind === 'utf8' ? null : targetAt(encodeTargets[role], size)
+          cells.push(cellOf({ group, row, column, headline: withAddOns, target }, timings))
+        }
+      }
+      if (cells.length > 0) yield { cells, operation: 'message' }
+    }
+  },
+}

@@ -1,0 +1,148 @@
+// Strategy: the command line. Without a name it lists the benches; with one (or several, or `all`) it runs them one
+// after the other in this process, prints each group of tables as soon as it is complete, and ends by itself. With
+// `--json` the tables are left out and one JSON document is printed instead; progress goes to standard error.
+import { parseArgs } from 'node:util'
+import type { Bench, Context } from './bench.js'
+import { decode } from './decode.js'
+import { encode } from './encode.js'
+import { mask } from './mask.js'
+import { takeSink } from './measure.js'
+import { loadPeers } from './peers.js'
+import type { Cell } from './report.js'
+import { groupText, machine, machineText, summaryText } from './report.js'
+import type { Retained } from './retain.js'
+import { retain, retainNotes } from './retain.js'
+import { sizes } from './targets.js'
+import { utf8 } from './utf8.js'
+
+const benches: Readonly<Record<string, Bench>> = { decode, encode, mask, utf8 }
+const retainTitle = 'retain: what 10,000 kept small messages hold'
+
+const usage = `npm run bench -- NAME… [--quick] [--rounds n] [--slot ms] [--filter text] [--json]
+
+${Object.values(benches)
+  .map(({ title }) => `  ${title}`)
+  .join('\n')}
+  ${retainTitle}
+  all: every one of them
+
+  --quick        5 rounds of short slots, fewer rows (the same targets)
+  --rounds n     rounds, 9 by default: every contestant has one slot in each
+  --slot ms      wished length of a slot, 25 by default
+  --filter text  only cells whose "group; row; column" contains each of these comma-separated texts
+  --cpu          counts processor time of this process instead of time passed, for a busy machine
+  --sizes list   payload bytes for decode and encode instead of 16,125,1024,16384,1048576 (others have no target)
+  --json         one JSON document instead of tables
+`
+
+interface Options {
+  readonly names: readonly string[]
+  readonly context: Context
+  readonly json: boolean
+}
+
+function whole(text: string | undefined, standard: number, name: string): number {
+  if (text === undefined) return standard
+  const value = Number(text)
+  if (!Number.isInteger(value) || value < 1)
+    throw new Error(`--${name} must be a whole number above 0, not ${text}`)
+  return value
+}
+
+function options(args: readonly string[]): Options | null {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      quick: { type: 'boolean', default: false },
+      rounds: { type: 'string' },
+      slot: { type: 'string' },
+      filter: { type: 'string', default: '' },
+      sizes: { type: 'string' },
+      cpu: { type: 'boolean', default: false },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  })
+  if (values.help || positionals.length === 0) return null
+  const known = [...Object.keys(benches), 'retain']
+  const names = positionals.includes('all') ? known : positionals
+  for (const name of names) {
+    if (!known.includes(name))
+      throw new Error(`no bench is called ${name}; there are ${known.join(', ')}, all`)
+  }
+  const parts = values.filter.split(',').map(part => part.trim())
+  const terminal = process.stderr.isTTY
+  const context: Context = {
+    peers: loadPeers(),
+    quick: values.quick,
+    sizes: values.sizes?.split(',').map(text => whole(text, 0, 'sizes')) ?? sizes,
+    pace: {
+      rounds: whole(values.rounds, values.quick ? 5 : 9, 'rounds'),
+      clock: values.cpu ? 'cpu' : 'wall',
+      slotMs: whole(values.slot, values.quick ? 10 : 25, 'slot'),
+    },
+    wanted: (...place) => parts.every(part => place.join('; ').includes(part)),
+    progress: label => void (terminal && process.stderr.write(`\r\x1b[K${label}`)),
+  }
+  return { names, context, json: values.json }
+}
+
+function retainText(found: readonly Retained[]): string {
+  return found
+    .map(({ row, bytes, target, met }) => {
+      const all = Object.entries(bytes).map(([name, held]) => `${name} ${(held / 1e6).toFixed(2)} MB`)
+      const wanted = target === null ? '' : `   <${(target / 1e6).toFixed(0)} MB ${met ? '✓' : '✗'}`
+      return `  ${row.padEnd(24)} ${all.join(', ')}${wanted}\n`
+    })
+    .join('')
+}
+
+async function main(): Promise<void> {
+  const chosen = options(process.argv.slice(2))
+  if (chosen === null) {
+    process.stdout.write(usage)
+    return
+  }
+  const { names, context, json } = chosen
+  const print = (text: string): void => void (json || process.stdout.write(text))
+  const clear = (): void => context.progress('')
+  const host = machine(context.peers)
+  const cells: Record<string, Cell[]> = {}
+  const kept: Retained[] = []
+  print(
+    `${machineText(host)}${context.pace.rounds} rounds, slots of about ${context.pace.slotMs} ms, ${context.pace.clock} clock\n`,
+  )
+  for (const name of names) {
+    if (name === 'retain') {
+      print(`\n# ${retainTitle}\n${retainNotes.map(line => `  ${line}\n`).join('')}\n`)
+      const wanted = (row: string): boolean => context.wanted(retainTitle, row, '')
+      for await (const found of retain(context.peers, wanted)) kept.push(found)
+      print(retainText(kept))
+      continue
+    }
+    const { title, notes, run } = benches[name]
+    print(`\n# ${title}\n${notes.map(line => `  ${line}\n`).join('')}\n`)
+    const all = (cells[name] = [] as Cell[])
+    for await (const group of run(context)) {
+      clear()
+      all.push(...group.cells)
+      print(`${groupText(group.cells, group.operation)}\n`)
+    }
+    clear()
+    print(summaryText(all))
+  }
+  if (json) {
+    const { pace, quick } = context
+    process.stdout.write(
+      `${JSON.stringify({ machine: host, pace, quick, cells, retained: kept }, null, 2)}\n`,
+    )
+  }
+  // Uses what the contestants computed, where no compiler can foresee it.
+  if (Number.isNaN(takeSink())) throw new Error('a contestant computed nonsense')
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
+  process.exitCode = 1
+})
