@@ -98,7 +98,7 @@ export class ProgressLine {
   }
 
   #rewrite(activity: string, nowMs: number): void {
-    const width = (this.#output.columns ?? 80) - 1
+    const width = (this.#output.columns || 80) - 1 // some terminals say 0
     this.#output.write(`\r\u001B[2K${this.#text(activity, nowMs).slice(0, width)}`)
   }
 }

@@ -2,13 +2,13 @@
 // the build by their path; what is used of them is declared here and proved by each bench's own check of results.
 
 export interface MaskInternals {
-  readonly wordsOf: (bytes: Uint8Array) => Int32Array | null
+  readonly dataView: (bytes: Uint8Array) => DataView
   readonly xorMask: (
     bytes: Uint8Array,
     start: number,
     end: number,
     key: number,
-    words: Int32Array | null,
+    words: DataView | null,
   ) => number
 }
 

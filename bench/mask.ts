@@ -54,7 +54,7 @@ function ourUnmask(internals: MaskInternals, place: Place): Kernel {
   const { source, size, offset } = place
   const bytes = memory(place)
   bytes.set(source, offset)
-  const words = internals.wordsOf(bytes)
+  const words = internals.dataView(bytes)
   return () => {
     internals.xorMask(bytes, offset, offset + size, keyNumber, words)
     return bytes[offset]
@@ -64,7 +64,7 @@ function ourUnmask(internals: MaskInternals, place: Place): Kernel {
 function ourMask(internals: MaskInternals, place: Place): Kernel {
   const { source, size, offset } = place
   const bytes = memory(place)
-  const words = internals.wordsOf(bytes)
+  const words = internals.dataView(bytes)
   return () => {
     bytes.set(source, offset)
     internals.xorMask(bytes, offset, offset + size, keyNumber, words)
@@ -95,7 +95,7 @@ function theirMask(util: BufferUtil, place: Place): Kernel {
 function verify(internals: MaskInternals, { source, size, offset }: Place): void {
   const bytes = memory({ source, size, offset })
   bytes.set(source, offset)
-  internals.xorMask(bytes, offset, offset + size, keyNumber, internals.wordsOf(bytes))
+  internals.xorMask(bytes, offset, offset + size, keyNumber, internals.dataView(bytes))
   const expected = Buffer.from(source.map((byte, i) => byte ^ key[i & 3]))
   deepStrictEqual(bytes.subarray(offset, offset + size), expected)
 }

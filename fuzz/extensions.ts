@@ -1,6 +1,7 @@
 // Invariant: for arbitrary header values, `parseExtensionList`
 //   - never throws, and takes linear time: a value grown to 128 KiB is read within a time that no quadratic reader makes;
 //   - gives a list that is not empty, of names and values that are tokens, or null;
+//   - takes and refuses what a naive reader does, with the same names and values in the same order;
 //   - reads back what `formatExtensionList` writes for it, and reads several lines as it reads them joined by commas.
 // `parseUpgrade` and `verifyResponse` give the same list for the same header, and throw nothing but HandshakeError;
 // what `encodeRequest` writes for the list is read back by `HeadReader` and `parseUpgrade`.
@@ -50,6 +51,8 @@ export function fuzz(data: Buffer): void {
   const offered = list ?? [{ name: 'permessage-deflate', params: [] }]
   const agreed = throughResponse(offered, values)
   if (agreed !== null) mustEqual(agreed, list, 'verifyResponse and parseExtensionList differ')
+  const flat = list?.flatMap(({ name, params }) => [name, ...params.flat()]).filter(part => part !== null)
+  mustEqual(flat ?? null, readNaively(values), 'parser and naive reader differ')
   if (list === null) return
 
   must(list.length > 0, 'an empty list is not one')
@@ -133,4 +136,24 @@ function throughResponse(
     if (!(error instanceof HandshakeError)) throw error
     return null
   }
+}
+
+/** Section 9.1 by regular expressions: all names and values in order, null when malformed. */
+function readNaively(values: readonly string[]): readonly string[] | null {
+  const parts: string[] = []
+  for (const value of values) {
+    // First the tokens, quoted strings and separators, each as one letter of `shape`, then their order.
+    const lexeme = /[ \t]*(?:([!#$%&'*+\-.^_`|~0-9A-Za-z]+)|"((?:[^"\\]|\\[^])*)"|([;,=]))/y
+    let shape = ''
+    let end = 0
+    for (let match = lexeme.exec(value); match !== null; match = lexeme.exec(value)) {
+      const [, token, quoted, separator] = match
+      shape += separator ?? (token === undefined ? 'q' : 't')
+      if (separator === undefined) parts.push(token ?? quoted.replaceAll(/\\([^])/g, '$1'))
+      end = lexeme.lastIndex
+    }
+    if (!/^[ \t]*$/.test(value.slice(end))) return null
+    if (shape.split(',').some(element => !/^(?:t(?:;t(?:=[tq])?)*)?$/.test(element))) return null
+  }
+  return parts.length > 0 && parts.every(part => TOKEN.test(part)) ? parts : null
 }

@@ -61,6 +61,11 @@ for (const [role, bit] of [
     connection[`${role}-${name}`] = Buffer.concat([Buffer.from([bit, 0x43, 0]), bytes])
   }
 }
+// The longest lengths that must be written shorter, and the shortest that must not.
+const lengths = { 125: [126, 0, 125], 126: [126, 0, 126], 65535: [127, 0, 0, 0, 0, 0, 0, 255, 255] }
+lengths['65536'] = [127, 0, 0, 0, 0, 0, 1, 0, 0]
+for (const [name, bytes] of Object.entries(lengths))
+  decoder[`length-${name}`] = Buffer.from([1, 0x21, 0x82, ...bytes, 1])
 decoder['server-rsv'] = Buffer.concat([Buffer.from([0x08, 0x21]), frame(true, 0xc1, 'deflated')])
 
 const twoPings = Buffer.concat([frame(true, 0x89, 'a'), frame(true, 0x81, 'Hello')])
@@ -208,6 +213,7 @@ const extensions = {
   proto: value('__proto__; __proto__=__proto__; constructor'),
   quoted: value('a; b="\\c\\d"'),
   'quoted-token': value('a; b="c d"'),
+  'quoted-quote': value('a; b="c\\"'),
   'quoted-open': value('a; b="c'),
   'quoted-escape-end': value('a; b="c\\'),
   'empty-elements': value(',,a,,b,'),

@@ -2,7 +2,7 @@
 // dependencies; when sources are newer than the build it builds. When nothing changed it costs a few
 // milliseconds, so `npm start` and `npm test` can always call it. It needs nothing but Node itself.
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -21,9 +21,10 @@ function newest(path) {
   const stat = statSync(path)
   if (!stat.isDirectory()) return stat.mtimeMs
   let latest = 0
-  for (const entry of readdirSync(path)) {
-    if (entry === 'node_modules') continue
-    latest = Math.max(latest, newest(join(path, entry)))
+  for (const entry of readdirSync(path, { withFileTypes: true })) {
+    if (entry.name === 'node_modules') continue
+    if (entry.isDirectory() || entry.name.endsWith('.ts'))
+      latest = Math.max(latest, newest(join(path, entry.name)))
   }
   return latest
 }
@@ -42,16 +43,19 @@ if (installed < newest(join(root, 'package-lock.json'))) {
 }
 
 const tsc = join(root, 'node_modules/typescript/bin/tsc')
-const sources = { src: 'dist', bench: 'build', fuzz: 'build', autobahn: 'build', examples: 'build' }
-const configs = Math.max(...['tsconfig.json', 'tsconfig.build.json', 'tsconfig.tools.json'].map(f => newest(join(root, f))))
-const stale = target =>
-  Object.keys(sources)
-    .filter(folder => sources[folder] === target || target === 'build')
-    .some(folder => newest(join(root, folder)) > newest(join(root, target, '.tsbuildinfo')))
 
-if (stale('dist') || configs > newest(join(root, 'dist/.tsbuildinfo'))) {
-  run('building the library', process.execPath, [tsc, '-p', 'tsconfig.build.json'])
+/** Compiles what `sources` changed since the last success. */
+function build(label, config, target, sources) {
+  const stamp = join(root, target, '.built')
+  const built = newest(stamp)
+  if ([...sources, 'tsconfig.json', config].every(source => newest(join(root, source)) < built)) return
+  const start = new Date()
+  run(label, process.execPath, [tsc, '-p', config])
+  writeFileSync(stamp, `${start.toISOString()}\n`)
 }
-if (stale('build') || configs > newest(join(root, 'build/.tsbuildinfo'))) {
-  run('building benches, fuzzers and examples', process.execPath, [tsc, '-p', 'tsconfig.tools.json'])
-}
+
+build('building the library', 'tsconfig.build.json', 'dist', ['src'])
+build('building benches, fuzzers and examples', 'tsconfig.tools.json', 'build', [
+  'dist/.built',
+  ...['bench', 'fuzz', 'autobahn', 'examples'],
+])

@@ -11,16 +11,17 @@ const EMPTY = new Uint8Array(0)
  *
  * @throws ProtocolViolation for one byte, a code that must not be on the wire, or a reason that is not UTF-8.
  */
-export function parseClosePayload(bytes: Uint8Array, start: number, end: number): CloseFrame {
+export function parseClosePayload(payload: Uint8Array): CloseFrame {
   // 7.1.5: without a code in the frame, the close code is considered to be 1005.
-  if (start === end) return { code: CloseCode.NoStatus, reason: '' }
+  if (payload.length === 0) return { code: CloseCode.NoStatus, reason: '' }
   // 5.5.1: if there is a body, its first two bytes MUST be an unsigned integer in network byte order.
-  if (end - start === 1) throw new ProtocolViolation('WS_CLOSE_PAYLOAD')
-  const code = (bytes[start] << 8) | bytes[start + 1]
+  if (payload.length === 1) throw new ProtocolViolation('WS_CLOSE_PAYLOAD')
+  const code = (payload[0] << 8) | payload[1]
   if (!isWireCloseCode(code)) throw new ProtocolViolation('WS_CLOSE_CODE', String(code))
   // 8.1: the reason is UTF-8 as well.
-  if (!isUtf8(view(bytes, start + 2, end))) throw new ProtocolViolation('WS_INVALID_UTF8', 'close reason')
-  return { code, reason: decodeUtf8(bytes, start + 2, end) }
+  if (!isUtf8(view(payload, 2, payload.length)))
+    throw new ProtocolViolation('WS_INVALID_UTF8', 'close reason')
+  return { code, reason: decodeUtf8(payload, 2, payload.length) }
 }
 
 /**

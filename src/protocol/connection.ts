@@ -109,7 +109,7 @@ export class Connection {
 
   /** True while a message has arrived in part. */
   get midMessage(): boolean {
-    return this.#assembler.unfinished
+    return !this.#discards && this.#assembler.unfinished
   }
 
   /**
@@ -245,7 +245,9 @@ export class Connection {
       this.#received = event.frame
       this.#waiting = []
       // 5.5.1: MUST send a Close frame in response if none was sent; it echoes the code, and here the reason too.
-      if (this.#sent === null) this.#sendClose(event.frame, encodeClosePayload(event.frame), 'remote')
+      if (this.#sent === null && !this.#ended)
+        this.#sendClose(event.frame, encodeClosePayload(event.frame), 'remote')
+      this.#initiator ??= 'remote'
     }
   }
 

@@ -9,7 +9,7 @@
 // A header always yields a piece, if an empty one, so that the assembler can refuse what it declares at once. Hot: no
 // allocation but the word view that `xorMask` needs, once a chunk and only when a frame is worth it.
 import { MAX_CONTROL_PAYLOAD_BYTES, Opcode, type Role } from './opcode.js'
-import { rotateKey, wordsOf, xorMask } from './mask.js'
+import { dataView, isAscii, rotateKey, xorMask } from './mask.js'
 import { ProtocolViolation } from './violation.js'
 
 /** Part of one frame's payload, already unmasked: `chunk[start, end)`. The decoder reuses the object. */
@@ -19,6 +19,9 @@ export interface FramePiece {
   /** RSV1 is 4, RSV2 is 2, RSV3 is 1; always 0 unless an extension allowed them. */
   readonly rsv: number
   readonly chunk: Uint8Array
+  /** The memory behind `chunk`, and where the chunk begins in it: asking the chunk costs as much as a view. */
+  readonly buffer: ArrayBufferLike
+  readonly base: number
   readonly start: number
   readonly end: number
   /** Payload bytes of the whole frame, as its header declares; may be over 2^32. */
@@ -34,7 +37,8 @@ export interface FramePiece {
 type MutablePiece = { -readonly [K in keyof FramePiece]: FramePiece[K] }
 
 const EMPTY = new Uint8Array(0)
-const WORDS_FROM_BYTES = 24
+const WORDS_FROM_BYTES = 64
+const MANY_FRAMES_BYTES = 256
 
 /** Turns chunks of bytes into pieces of frames. RFC 6455, section 5.2. */
 export class FrameDecoder {
@@ -46,8 +50,7 @@ export class FrameDecoder {
   readonly #allowedRsv: number
   #chunk: Uint8Array = EMPTY
   #at = 0
-  #words: Int32Array | null = null
-  #wordsMade = false
+  #words: DataView | null = null
   /** A header cut by the end of a chunk, and how much of it there is. */
   #header: Uint8Array | null = null
   #headerBytes = 0
@@ -67,6 +70,8 @@ export class FrameDecoder {
       fin: false,
       rsv: 0,
       chunk: EMPTY,
+      buffer: EMPTY.buffer,
+      base: 0,
       start: 0,
       end: 0,
       frameBytes: 0,
@@ -84,8 +89,12 @@ export class FrameDecoder {
   feed(chunk: Uint8Array): void {
     this.#chunk = chunk
     this.#at = 0
-    this.#words = null
-    this.#wordsMade = false
+    // Made at once for a chunk that has room for several frames, else when a frame is worth it.
+    this.#words = this.#expectMask && chunk.length >= MANY_FRAMES_BYTES ? dataView(chunk) : null
+    const piece = this.#piece
+    piece.chunk = chunk
+    piece.buffer = chunk.buffer
+    piece.base = chunk.byteOffset
   }
 
   /**
@@ -122,6 +131,7 @@ export class FrameDecoder {
     this.#at = 0
     this.#words = null
     this.#piece.chunk = EMPTY
+    this.#piece.buffer = EMPTY.buffer
     return false
   }
 
@@ -220,18 +230,14 @@ export class FrameDecoder {
     const end = start + taken
     this.#at = end
     this.#remaining = remaining - taken
-    piece.chunk = chunk
     piece.start = start
     piece.end = end
     piece.last = taken === remaining
     piece.ascii = false
     if (this.#expectMask && taken !== 0) {
-      if (!this.#wordsMade && taken >= WORDS_FROM_BYTES) {
-        this.#words = wordsOf(chunk)
-        this.#wordsMade = true
-      }
+      if (this.#words === null && taken >= WORDS_FROM_BYTES) this.#words = dataView(chunk)
       // 5.3: octet i of the payload is XORed with octet i modulo 4 of the key.
-      piece.ascii = (xorMask(chunk, start, end, this.#key, this.#words) & 0x80808080) === 0
+      piece.ascii = isAscii(xorMask(chunk, start, end, this.#key, this.#words))
       if (!piece.last) this.#key = rotateKey(this.#key, taken)
     }
     return true

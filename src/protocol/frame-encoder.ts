@@ -7,7 +7,7 @@
 //   text, bytes ──▶ [slab ……|hdr|payload|hdr|payload|……]  ──▶ take(): one view per stretch nobody else interrupted
 //   large bytes ──▶ [hdr|masked payload] or [hdr] + [payload itself]
 import type { Opcode, Role } from './opcode.js'
-import { xorMask, wordsOf } from './mask.js'
+import { xorMask, dataView } from './mask.js'
 import { slab } from './output-pool.js'
 import { allocate, utf8Length, view, writeUtf8 } from './runtime.js'
 
@@ -113,7 +113,7 @@ export class FrameEncoder {
 
   /** Finishes a frame in memory of its own. */
   #own(frame: Uint8Array, opcode: Opcode, fin: boolean, start: number, length: number): void {
-    this.#seal(frame, 0, opcode, fin, start, length, this.#maskKey === null ? null : wordsOf(frame), length)
+    this.#seal(frame, 0, opcode, fin, start, length, this.#maskKey === null ? null : dataView(frame), length)
     this.#push(frame)
   }
 
@@ -140,7 +140,7 @@ export class FrameEncoder {
     fin: boolean,
     start: number,
     length: number,
-    words: Int32Array | null,
+    words: DataView | null,
     declared = length,
   ): void {
     this.#seal(bytes, at, opcode, fin, start, length, words, declared)
@@ -158,7 +158,7 @@ export class FrameEncoder {
     fin: boolean,
     start: number,
     length: number,
-    words: Int32Array | null,
+    words: DataView | null,
     declared: number,
   ): void {
     const maskKey = this.#maskKey

@@ -32,6 +32,8 @@ export function resolveLimits(given: Partial<Limits> = {}): Limits {
     if (value !== Infinity && !(Number.isInteger(value) && value >= 0)) {
       throw new UsageError('WS_BAD_OPTION', `${key} must be a whole number or Infinity, not ${String(value)}`)
     }
+    if (key === 'maxFragments' && value === 0)
+      throw new UsageError('WS_BAD_OPTION', 'maxFragments must be at least 1')
   }
   return { ...DEFAULTS, ...given }
 }

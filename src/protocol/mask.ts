@@ -1,20 +1,20 @@
-// Strategy: masking is XOR with a four-byte key (5.3), and the key may be applied in place because its own inverse
-// unmasks. Three kernels by size, as measured on Node 20: an unrolled byte loop while a word loop would not pay; 32-bit
-// words through an `Int32Array` that the owner of the memory keeps (making one costs 100 ns, so never per frame); the
-// SIMD module of mask-wasm.ts from half a kilobyte. Each ORs the plain bytes on the way, which costs nothing here and
-// tells a text that is ASCII from one that must be validated. Hot: no allocation below `SIMD_BYTES`.
+// Strategy: masking is XOR with a four-byte key (5.3), and since XOR is its own inverse the same call unmasks. Three
+// kernels by size, as measured on Node 20: an unrolled byte loop where there is no `DataView` or nothing to gain; 32-bit
+// words through a `DataView`, which cares for neither alignment nor byte order, and which the owner of the memory keeps
+// (making one costs as much as masking 500 bytes); the SIMD module of mask-wasm.ts above that. Each ORs the plain bytes on
+// the way, which costs nothing here and tells a text that is ASCII from one that must be validated. Hot: no allocation
+// below `SIMD_BYTES`.
 //
 // A key is the four key bytes in wire order read as a little-endian 32-bit number, so byte `i` of a payload meets
 // `key >>> 8 * (i & 3)`. `rotateKey` moves it along when a payload arrives in pieces.
 import { wasmXor } from './mask-wasm.js'
 
-const WORDS_BYTES = 24
-const SIMD_BYTES = 512
-const littleEndian = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1
+const WORDS_BYTES = 8
+const SIMD_BYTES = 1024
 
-/** 32-bit words over the whole memory behind `bytes`, for `xorMask`; null where words would be in the wrong order. */
-export function wordsOf(bytes: Uint8Array): Int32Array | null {
-  return littleEndian ? new Int32Array(bytes.buffer, 0, bytes.buffer.byteLength >> 2) : null
+/** A `DataView` over `bytes`, for `xorMask`. */
+export function dataView(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
 /** The key for a payload that continues `offset` bytes after the place `key` was for. */
@@ -26,37 +26,44 @@ export function rotateKey(key: number, offset: number): number {
 /**
  * XORs `bytes[start, end)` with `key` in place.
  *
- * @param words `wordsOf(bytes)`, kept by the caller as long as it keeps the memory.
- * @returns a number of which bit 7 of some byte is set exactly when a resulting byte is over 127: test it with `isAscii`.
+ * @param words `dataView(bytes)`, kept by the caller as long as it keeps the memory; null when it is not worth making.
+ * @returns a number that has bit 7 of one of its bytes set exactly when a resulting byte is over 127: see `isAscii`.
  */
 export function xorMask(
   bytes: Uint8Array,
   start: number,
   end: number,
   key: number,
-  words: Int32Array | null,
+  words: DataView | null,
 ): number {
-  if (end - start < WORDS_BYTES || words === null) return xorBytes(bytes, start, end, key)
-  // Up to the first word boundary of the memory …
-  const lead = -(bytes.byteOffset + start) & 3
-  let high = lead === 0 ? 0 : xorBytes(bytes, start, start + lead, key)
-  let at = start + lead
-  const turned = rotateKey(key, lead)
-  // … whole words or SIMD blocks …
-  if (end - at >= SIMD_BYTES) {
+  const length = end - start
+  let high = 0
+  let at = start
+  if (length >= SIMD_BYTES) {
     const simd = wasmXor()
     if (simd !== null) {
-      const blocks = (end - at) & ~63
-      if (simd(bytes, at, at + blocks, turned) !== 0) high |= 0x80
-      at += blocks
+      at += length & ~63
+      if (simd(bytes, start, at, key) !== 0) high = 0x80
     }
   }
-  const whole = (end - at) & ~3
-  if (whole !== 0)
-    high |= xorWords(words, (bytes.byteOffset + at) >> 2, (bytes.byteOffset + at + whole) >> 2, turned)
-  at += whole
-  // … and the rest.
-  return at === end ? high : high | xorBytes(bytes, at, end, turned)
+  if (words === null || length < WORDS_BYTES) return high | xorBytes(bytes, at, end, key)
+  for (const last = end - 15; at < last; at += 16) {
+    const a = words.getInt32(at, true) ^ key
+    const b = words.getInt32(at + 4, true) ^ key
+    const c = words.getInt32(at + 8, true) ^ key
+    const d = words.getInt32(at + 12, true) ^ key
+    words.setInt32(at, a, true)
+    words.setInt32(at + 4, b, true)
+    words.setInt32(at + 8, c, true)
+    words.setInt32(at + 12, d, true)
+    high |= a | b | c | d
+  }
+  for (const last = end - 3; at < last; at += 4) {
+    const a = words.getInt32(at, true) ^ key
+    words.setInt32(at, a, true)
+    high |= a
+  }
+  return at === end ? high : high | xorBytes(bytes, at, end, key)
 }
 
 /** True when the result of `xorMask` (or an OR of bytes) says that every byte was below 128. */
@@ -80,23 +87,5 @@ function xorBytes(bytes: Uint8Array, start: number, end: number, key: number): n
   if (at < end) high |= bytes[at] ^= k0
   if (at + 1 < end) high |= bytes[at + 1] ^= k1
   if (at + 2 < end) high |= bytes[at + 2] ^= k2
-  return high
-}
-
-function xorWords(words: Int32Array, start: number, end: number, key: number): number {
-  let high = 0
-  let at = start
-  for (const last = end - 7; at < last; at += 8) {
-    const a = (words[at] ^= key)
-    const b = (words[at + 1] ^= key)
-    const c = (words[at + 2] ^= key)
-    const d = (words[at + 3] ^= key)
-    const e = (words[at + 4] ^= key)
-    const f = (words[at + 5] ^= key)
-    const g = (words[at + 6] ^= key)
-    const h = (words[at + 7] ^= key)
-    high |= a | b | c | d | e | f | g | h
-  }
-  for (; at < end; at++) high |= words[at] ^= key
   return high
 }

@@ -1,8 +1,7 @@
 // Strategy: a frame cut by a chunk and a message cut into fragments are the same thing here: a piece to append. A
 // message whose only piece lies whole in the chunk, which is nearly every one, needs no buffer: it is decoded or viewed
-// where it lies. All others go to one buffer that grows with what has arrived, at most fourfold and never past what the
-// header declares, so a declared length costs nothing and a million fragments cost their bytes. Text is checked piece
-// by piece, so it fails at the first bad octet.
+// where it lies. All others go to a MessageBuffer, whose memory follows what has arrived, so a declared length costs
+// nothing and a million fragments cost their bytes. Text is checked piece by piece, so it fails at the first bad octet.
 //
 // A binary payload of at most 64 bytes is copied to the JavaScript heap: it costs the same as a view, and a kept view
 // would pin its whole chunk, usually 64 KiB.
@@ -11,16 +10,19 @@ import { parseClosePayload } from './close-payload.js'
 import type { Message, ProtocolEvent } from './event.js'
 import type { FramePiece } from './frame-decoder.js'
 import type { Limits } from './limits.js'
-import { allocate, decodeAscii, decodeUtf8, isUtf8, view } from './runtime.js'
+import { MessageBuffer } from './message-buffer.js'
+import { decodeAscii, decodeUtf8, isAscii, isUtf8, view } from './runtime.js'
 import { shortAscii, SHORT_TEXT_BYTES } from './short-text.js'
 import { checkUtf8, UTF8_INVALID, UTF8_START } from './utf8.js'
 import { ProtocolViolation } from './violation.js'
 
 const COPY_BYTES = 64
+const LOOP_BYTES = 16
 /** V8's longest string. A text that could not become one is refused as too big instead of throwing. */
 const MAX_TEXT_BYTES = 2 ** 29 - 24
 const NONE = 0
-const EMPTY = new Uint8Array(0)
+/** From here on a native check that finds plain ASCII pays for itself in the decoding. */
+const LONG_TEXT_BYTES = 2048
 
 /** Puts pieces of frames together to messages and control events. RFC 6455, section 5.4 and 5.5. */
 export class MessageAssembler {
@@ -29,13 +31,13 @@ export class MessageAssembler {
   /** The opcode of the unfinished message; 0 when there is none. */
   #opcode: number = NONE
   #fragments = 0
-  #buffer: Uint8Array = EMPTY
-  #length = 0
+  readonly #buffer = new MessageBuffer()
+  /** Bytes that the frames so far declare. */
+  #declared = 0
   #utf8 = UTF8_START
   #ascii = true
   /** An unfinished control frame; it may come between the pieces of a message. */
-  #control: Uint8Array | null = null
-  #controlLength = 0
+  #control: MessageBuffer | null = null
 
   constructor(limits: Limits) {
     this.#maxMessageBytes = limits.maxMessageBytes
@@ -73,13 +75,14 @@ export class MessageAssembler {
 
   /** 10.4: refuses what a header announces before a byte of it is kept. */
   #admit(piece: FramePiece): void {
-    const bytes = this.#length + piece.frameBytes
+    const bytes = this.#declared + piece.frameBytes
     const max =
       this.#opcode === Opcode.Text ? Math.min(this.#maxMessageBytes, MAX_TEXT_BYTES) : this.#maxMessageBytes
     if (bytes > max) throw new ProtocolViolation('WS_MESSAGE_TOO_BIG', `${bytes} bytes, limit ${max}`)
     if (++this.#fragments > this.#maxFragments) {
       throw new ProtocolViolation('WS_TOO_MANY_FRAGMENTS', `limit ${this.#maxFragments}`)
     }
+    this.#declared = bytes
   }
 
   #append(piece: FramePiece): void {
@@ -90,58 +93,39 @@ export class MessageAssembler {
       // 8.1: checked as it arrives, so that invalid text fails without waiting for the end of the message.
       this.#utf8 = checkUtf8(this.#utf8, chunk, start, end)
       if (this.#utf8 === UTF8_INVALID) throw new ProtocolViolation('WS_INVALID_UTF8')
-      this.#ascii = false
+      if (this.#ascii) this.#ascii = end - start >= LONG_TEXT_BYTES && isAscii(view(chunk, start, end))
     }
-    const length = this.#length + bytes
-    if (length > this.#buffer.length) this.#grow(piece, length)
-    copy(this.#buffer, this.#length, chunk, start, end)
-    this.#length = length
-  }
-
-  /** Makes room for `needed` bytes and what is likely to follow; at most four times what has arrived. */
-  #grow(piece: FramePiece, needed: number): void {
-    // What is still to come of this frame is known from its first piece on; of a later fragment nothing is.
-    const declared = piece.fin && piece.first ? this.#length + piece.frameBytes : Infinity
-    const buffer = allocate(Math.min(Math.max(declared, needed), needed * 4, this.#maxMessageBytes))
-    if (this.#length !== 0) buffer.set(view(this.#buffer, 0, this.#length))
-    this.#buffer = buffer
+    this.#buffer.append(chunk, start, end, piece.fin ? this.#declared - this.#buffer.length : Infinity)
   }
 
   #finish(): Message {
     const text = this.#opcode === Opcode.Text
     // 8.1: a message that ends inside a character is not valid UTF-8 either.
-    if (this.#utf8 !== UTF8_START) throw new ProtocolViolation('WS_INVALID_UTF8', 'ends inside a character')
-    const buffer = this.#buffer
-    const length = this.#length
+    if (this.#utf8 !== UTF8_START) throw new ProtocolViolation('WS_INVALID_UTF8')
     const ascii = this.#ascii
     this.#opcode = NONE
     this.#fragments = 0
-    this.#buffer = EMPTY
-    this.#length = 0
+    this.#declared = 0
     this.#ascii = true
-    if (text)
-      return { type: 'text', data: ascii ? decodeAscii(buffer, 0, length) : decodeUtf8(buffer, 0, length) }
-    return { type: 'binary', data: detach(buffer, 0, length) }
+    if (text) return { type: 'text', data: this.#buffer.takeText(ascii) }
+    return { type: 'binary', data: this.#buffer.takeBytes() }
   }
 
   #absorbControl(piece: FramePiece): ProtocolEvent | null {
     const { chunk, start, end, last, opcode } = piece
-    if (piece.first && last) return controlEvent(opcode, chunk, start, end)
-    const control = (this.#control ??= new Uint8Array(125))
-    copy(control, this.#controlLength, chunk, start, end)
-    this.#controlLength += end - start
+    if (piece.first && last) return controlEvent(opcode, detach(piece))
+    this.#control ??= new MessageBuffer()
+    this.#control.append(chunk, start, end, piece.frameBytes - this.#control.length)
     if (!last) return null
-    const length = this.#controlLength
-    this.#control = null
-    this.#controlLength = 0
-    return controlEvent(opcode, control, 0, length)
+    const bytes = this.#control.takeBytes().slice()
+    return controlEvent(opcode, bytes)
   }
 }
 
 function wholeMessage(piece: FramePiece): Message {
   const { chunk, start, end } = piece
   if (piece.opcode === Opcode.Text) return { type: 'text', data: wholeText(chunk, start, end, piece.ascii) }
-  return { type: 'binary', data: detach(chunk, start, end) }
+  return { type: 'binary', data: detach(piece) }
 }
 
 function wholeText(chunk: Uint8Array, start: number, end: number, ascii: boolean): string {
@@ -155,27 +139,26 @@ function wholeText(chunk: Uint8Array, start: number, end: number, ascii: boolean
   // Decoding replaces what is invalid by U+FFFD, so a text without one needs no second look. Looking for it costs
   // nothing in a one-byte string, which is what ASCII and Latin-1 decode to.
   if (bytes > MAX_TEXT_BYTES) throw new ProtocolViolation('WS_MESSAGE_TOO_BIG', `${bytes} bytes of text`)
+  if (bytes >= LONG_TEXT_BYTES && isAscii(view(chunk, start, end))) return decodeAscii(chunk, start, end)
   const text = decodeUtf8(chunk, start, end)
   if (text.includes('\ufffd') && !isUtf8(view(chunk, start, end)))
     throw new ProtocolViolation('WS_INVALID_UTF8')
   return text
 }
 
-function controlEvent(opcode: Opcode, chunk: Uint8Array, start: number, end: number): ProtocolEvent {
-  if (opcode === Opcode.Close) return { type: 'close', frame: parseClosePayload(chunk, start, end) }
-  return { type: opcode === Opcode.Ping ? 'ping' : 'pong', data: detach(chunk, start, end) }
+function controlEvent(opcode: Opcode, data: Uint8Array): ProtocolEvent {
+  if (opcode === Opcode.Close) return { type: 'close', frame: parseClosePayload(data) }
+  return { type: opcode === Opcode.Ping ? 'ping' : 'pong', data }
 }
 
 /** A payload as the user gets it: a copy when it is small, else a view. */
-function detach(bytes: Uint8Array, start: number, end: number): Uint8Array {
+function detach(piece: FramePiece): Uint8Array {
+  const { buffer, base, chunk, start, end } = piece
   const length = end - start
-  if (length > COPY_BYTES) return view(bytes, start, end)
+  if (length > COPY_BYTES) return new Uint8Array(buffer, base + start, length)
+  // A call of `slice` costs as much as copying these few bytes twice.
+  if (length > LOOP_BYTES) return new Uint8Array(buffer, base + start, length).slice()
   const small = new Uint8Array(length)
-  for (let i = 0; i < length; i++) small[i] = bytes[start + i]
+  for (let i = 0, at = start; i < length; i++, at++) small[i] = chunk[at]
   return small
-}
-
-function copy(into: Uint8Array, at: number, from: Uint8Array, start: number, end: number): void {
-  if (end - start > COPY_BYTES) into.set(view(from, start, end), at)
-  else for (let i = start; i < end; i++) into[at++] = from[i]
 }

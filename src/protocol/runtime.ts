@@ -70,6 +70,10 @@ export const isUtf8: (bytes: Uint8Array) => boolean =
         }
       }
 
+/** True when every byte is below 128; may say false where finding out would cost more than it gains. */
+export const isAscii: (bytes: Uint8Array) => boolean =
+  typeof node?.isAscii === 'function' ? node.isAscii : () => false
+
 /** Writes `text` as UTF-8 at `offset`; lone surrogates become U+FFFD. The caller made sure that it fits. */
 export const writeUtf8: (into: Uint8Array, text: string, offset: number) => number =
   utf8Write === undefined

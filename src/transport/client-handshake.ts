@@ -6,7 +6,7 @@ import {
   type Agreement,
   type ClientRequest,
   encodeRequest,
-  HandshakeError,
+  type HandshakeError,
   type HeadLimits,
   HeadReader,
   ResponseBody,
@@ -24,18 +24,13 @@ export interface Opened {
   readonly rest: Uint8Array
 }
 
-// RFC 9110 15.2: a client MUST be able to parse 1xx responses before the final one. More than a few are no server's way.
-const MAX_INFORMATIONAL = 8
-
 /** A step for `runPhase`, and the error that replaces its time-out when a refusal was being read. */
 export class ClientHandshake {
   readonly #stream: Duplex
   readonly #request: ClientRequest
   readonly #bytes: Uint8Array
   readonly #peer: string
-  readonly #limits: Partial<HeadLimits>
-  #reader: HeadReader<ResponseHead>
-  #informational = 0
+  readonly #reader: HeadReader<ResponseHead>
   #refused: { readonly head: ResponseHead; readonly body: ResponseBody } | null = null
 
   private constructor(
@@ -48,7 +43,6 @@ export class ClientHandshake {
     this.#stream = stream
     this.#request = request
     this.#bytes = bytes
-    this.#limits = limits
     this.#peer = peer
     this.#reader = HeadReader.forResponse(limits)
   }
@@ -118,19 +112,13 @@ export class ClientHandshake {
       if (this.#refused.body.receive(chunk)) throw this.refusal!
       return null
     }
-    let input = chunk
-    for (;;) {
-      const result = this.#reader.receive(input)
-      if (result === null) return null
-      const { head, rest } = result
-      if (head.status === 101) return { agreement: verifyResponse(this.#request, head), head, rest }
-      if (head.status >= 200 || ++this.#informational > MAX_INFORMATIONAL) {
-        this.#refused = { head, body: new ResponseBody(head) }
-        if (this.#refused.body.receive(rest)) throw this.refusal!
-        return null
-      }
-      this.#reader = HeadReader.forResponse(this.#limits)
-      input = rest
-    }
+    // Interim 1xx responses are skipped by the reader.
+    const result = this.#reader.receive(chunk)
+    if (result === null) return null
+    const { head, rest } = result
+    if (head.status === 101) return { agreement: verifyResponse(this.#request, head), head, rest }
+    this.#refused = { head, body: new ResponseBody(head) }
+    if (this.#refused.body.receive(rest)) throw this.refusal!
+    return null
   }
 }

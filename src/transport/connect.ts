@@ -74,7 +74,8 @@ export async function connect(url: string | URL, options: ConnectOptions = {}): 
   const socket = new Socket(stream, origin, settings)
   socket.onMessage = options.onMessage ?? null
   closeOnAbort(socket, options.signal)
-  socket.start(value.rest)
+  // After the microtasks: frames that came with the 101 wait until the caller has the socket and can answer them.
+  process.nextTick(() => socket.start(value.rest))
   return socket
 }
 

@@ -31,15 +31,16 @@ export class Inbox {
     return this.#messages.length >= this.#maxMessages || this.#bytes >= MAX_BYTES
   }
 
-  /** Gives the message to the reader that waits longest, or keeps it. */
-  put(message: Message): void {
+  /** Gives the message to the reader that waits longest (true), or keeps it (false). */
+  put(message: Message): boolean {
     const reader = this.#readers.shift()
     if (reader !== undefined) {
       reader.resolve({ value: message, done: false })
-      return
+      return true
     }
     this.#messages.push(message)
     this.#bytes += message.data.length
+    return false
   }
 
   /** The oldest message. */

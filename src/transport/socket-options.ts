@@ -17,6 +17,11 @@ export interface SocketOptions {
   readonly maxBufferedBytes?: number | undefined
   /** With this many undelivered messages, or 1 MiB of them, the socket is not read any more. Default 16. */
   readonly maxQueuedMessages?: number | undefined
+  /**
+   * Deliver messages that arrive after our own Close (the peer may still send them until it has seen it). Default false.
+   * With it, whoever answers messages must look at `state` first.
+   */
+  readonly deliverWhileClosing?: boolean | undefined
   /** Where time comes from. Default {@link systemClock}. */
   readonly clock?: Clock | undefined
   /** Where a client's masking keys come from. Default: Node's secure random generator. */
@@ -31,6 +36,7 @@ export interface SocketSettings {
   readonly highWaterMark: number
   readonly maxBufferedBytes: number
   readonly maxQueuedMessages: number
+  readonly deliverWhileClosing: boolean
   readonly clock: Clock
   readonly maskKey: MaskSource
 }
@@ -57,6 +63,7 @@ export function resolveSocketOptions(options: SocketOptions): SocketSettings {
     highWaterMark: count('highWaterMark', options.highWaterMark, HIGH_WATER_MARK),
     maxBufferedBytes: count('maxBufferedBytes', options.maxBufferedBytes, MAX_BUFFERED_BYTES),
     maxQueuedMessages: count('maxQueuedMessages', options.maxQueuedMessages, MAX_QUEUED_MESSAGES),
+    deliverWhileClosing: options.deliverWhileClosing ?? false,
     clock: options.clock ?? systemClock,
     maskKey: options.maskKey ?? systemMaskKey,
   }

@@ -196,7 +196,7 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
 
   /**
    * Closes the connection: sends a Close frame, waits for the peer's and for the end of the stream, at most
-   * `closeTimeoutMs`. Messages that arrive meanwhile are delivered as long as there is someone to take them or room.
+   * `closeTimeoutMs`. Messages that arrive meanwhile are thrown away, unless `deliverWhileClosing` was asked for.
    *
    * @param code 1000 to 1003, 1007 to 1014 or 3000 to 4999. Default 1000.
    * @param reason at most 123 bytes of UTF-8.
@@ -237,9 +237,11 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
   [Symbol.asyncIterator](): AsyncIterator<Message, undefined> {
     return {
       next: () => {
-        if (this.#inbox.empty && !this.#paused) this.#wire.resume()
-        const next = this.#inbox.next()
-        if (!this.#paused && !this.#inbox.full) this.#wire.resume()
+        const inbox = this.#inbox
+        // What was received before the end still counts.
+        if (this.#outcome !== null && inbox.empty && !this.#paused) this.#wire.resume()
+        const next = inbox.next()
+        if (!this.#paused && inbox.empty) this.#wire.resume()
         return next
       },
       return: () => Promise.resolve({ value: undefined, done: true }),
@@ -287,7 +289,7 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
     try {
       this.write(data)
     } catch (error) {
-      return Promise.reject(error as Error)
+      return Promise.reject(error)
     }
     return this.#handedOver ? SENT : this.#sends.wait()
   }
@@ -300,16 +302,21 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
     }
   }
 
-  #deliver(message: Message): void {
+  /** @returns false when a reader got it, who must see to it before the next event. */
+  #deliver(message: Message): boolean {
     const inbox = this.#inbox
+    const open = this.#connection.state === 'open'
+    // Only our own Close can have come before a message.
+    if (!open && !this.#settings.deliverWhileClosing) return true
     if (this.#onMessage !== null && inbox.empty) {
       this.#onMessage(message)
-      return
+      return true
     }
     // After our Close there is no pause to wait for room: the peer's Close is behind.
-    if (this.state !== 'open' && inbox.full) return
-    inbox.put(message)
-    if (inbox.full && this.state === 'open') this.#wire.pause()
+    if (!open && inbox.full) return true
+    if (inbox.put(message)) return false
+    if (inbox.full && open) this.#wire.pause()
+    return true
   }
 
   /** Delivers queued messages to `onMessage`, then goes on reading. */

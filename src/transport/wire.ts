@@ -15,7 +15,8 @@ import { swallowErrors } from './stream-events.js'
 
 /** What the wire reports. None of these is called from within `send…`, `write` or `close`. */
 export interface WireHandler {
-  message(message: Message): void
+  /** @returns false to let promises settle before the next event: a reader that waits must see one thing at a time. */
+  message(message: Message): boolean
   ping(data: Uint8Array): void
   pong(data: Uint8Array): void
   /** The peer broke the protocol; the Close frame that says so is on its way. */
@@ -36,6 +37,7 @@ export class Wire {
   #reading = true
   #pulling = false
   #tick = false
+  #yielded = false
   #endWritten = false
   #closed = false
   #timedOut = false
@@ -91,12 +93,12 @@ export class Wire {
     if (!this.#closed) this.#stream.pause()
   }
 
-  /** Goes on reading; what was received already is delivered before this returns. */
+  /** Goes on reading; what was received already is delivered first. */
   resume(): void {
-    if (this.#reading) return
+    const paused = !this.#reading
     this.#reading = true
     this.#pull()
-    if (this.#reading && !this.#closed) this.#stream.resume()
+    if (paused && this.#reading && !this.#closed) this.#stream.resume()
   }
 
   /** Something was added to the connection's output: writes it now, or at the end of the tick. */
@@ -140,6 +142,11 @@ export class Wire {
     this.#settle()
   }
 
+  readonly #onYielded = (): void => {
+    this.#yielded = false
+    this.#pull()
+  }
+
   readonly #onClose = (): void => {
     if (this.#closed) return
     this.#closed = true
@@ -160,8 +167,12 @@ export class Wire {
       while (this.#reading) {
         const event = connection.nextEvent()
         if (event === null) break
-        if (event.type === 'text' || event.type === 'binary') handler.message(event)
-        else if (event.type === 'ping') handler.ping(event.data)
+        if (event.type === 'text' || event.type === 'binary') {
+          if (handler.message(event)) continue
+          this.#yield()
+          break
+        }
+        if (event.type === 'ping') handler.ping(event.data)
         else if (event.type === 'pong') handler.pong(event.data)
         else if (event.type === 'fail') handler.failed(event.violation)
       }
@@ -174,6 +185,13 @@ export class Wire {
       this.#write(false)
       this.#settle()
     }
+  }
+
+  /** Goes on pulling once all microtasks are done, which a tick alone would come before. */
+  #yield(): void {
+    if (this.#yielded) return
+    this.#yielded = true
+    queueMicrotask(() => process.nextTick(this.#onYielded))
   }
 
   #write(evenIfFull: boolean): void {

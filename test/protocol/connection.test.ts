@@ -326,6 +326,16 @@ void test('keeps a bounded number of pongs waiting, the newest among them', t =>
   t.end()
 })
 
+void test('counts the pong that waits behind the others among the bytes to be written', t => {
+  for (const role of ROLES) {
+    const connection = open(role, { limits: { maxPendingPongs: 1 } })
+    for (let i = 0; i < 5; i++) deliver(connection, fromPeer(role, { opcode: PING, payload: `ping ${i}` }))
+    const { pendingBytes } = connection
+    t.equal(pendingBytes, concat(connection.takeOutput()).length)
+  }
+  t.end()
+})
+
 void test('answers each of ten pings by default', t => {
   // Autobahn 2.10.
   for (const role of ROLES) {

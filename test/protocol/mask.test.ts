@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { test } from 'tap'
-import { isAscii, rotateKey, wordsOf, xorMask } from '../../src/protocol/mask.js'
+import { isAscii, rotateKey, dataView, xorMask } from '../../src/protocol/mask.js'
 import { naiveMask } from '../support/naive.js'
 import { randomBytes, randoms } from '../support/split.js'
 
@@ -21,7 +21,7 @@ function problem(
   const memory = new Uint8Array(base + offset + data.length + around).fill(0xa5)
   memory.set(data, base + offset)
   const bytes = new Uint8Array(memory.buffer, base)
-  const high = xorMask(bytes, offset, offset + data.length, key, withWords ? wordsOf(bytes) : null)
+  const high = xorMask(bytes, offset, offset + data.length, key, withWords ? dataView(bytes) : null)
   const expected = new Uint8Array(memory.length).fill(0xa5)
   const plain = naiveMask(data, key)
   expected.set(plain, base + offset)
@@ -96,8 +96,8 @@ void test('masking twice with the same key gives the bytes back', t => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 1500 }), fc.integer(), (data, key) => {
       const bytes = data.slice()
-      xorMask(bytes, 0, bytes.length, key, wordsOf(bytes))
-      xorMask(bytes, 0, bytes.length, key, wordsOf(bytes))
+      xorMask(bytes, 0, bytes.length, key, dataView(bytes))
+      xorMask(bytes, 0, bytes.length, key, dataView(bytes))
       return Buffer.compare(bytes, data) === 0
     }),
     { numRuns: 1000 },
@@ -110,7 +110,7 @@ void test('goes on with a turned key where a payload is cut', t => {
     fc.property(fc.uint8Array({ maxLength: 1500 }), fc.integer(), fc.nat(1500), (data, key, cut) => {
       const at = Math.min(cut, data.length)
       const bytes = data.slice()
-      const words = wordsOf(bytes)
+      const words = dataView(bytes)
       xorMask(bytes, 0, at, key, words)
       xorMask(bytes, at, bytes.length, rotateKey(key, at), words)
       return Buffer.compare(bytes, naiveMask(data, key)) === 0
@@ -122,14 +122,14 @@ void test('goes on with a turned key where a payload is cut', t => {
 
 void test('leaves the payload as it is under the key 0', t => {
   const bytes = PLENTY.slice(0, 1000)
-  xorMask(bytes, 0, bytes.length, 0, wordsOf(bytes))
+  xorMask(bytes, 0, bytes.length, 0, dataView(bytes))
   t.equal(Buffer.compare(bytes, PLENTY.subarray(0, 1000)), 0)
   t.end()
 })
 
 void test('does nothing to an empty range', t => {
   const bytes = Uint8Array.from([1, 2, 3])
-  xorMask(bytes, 1, 1, -1, wordsOf(bytes))
+  xorMask(bytes, 1, 1, -1, dataView(bytes))
   t.same([...bytes], [1, 2, 3])
   t.end()
 })
