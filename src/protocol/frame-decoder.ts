@@ -19,9 +19,9 @@ export interface FramePiece {
   /** RSV1 is 4, RSV2 is 2, RSV3 is 1; always 0 unless an extension allowed them. */
   readonly rsv: number
   readonly chunk: Uint8Array
-  /** The memory behind `chunk`, and where the chunk begins in it: asking the chunk costs as much as a view. */
-  readonly buffer: ArrayBufferLike
-  readonly base: number
+  /** The memory behind `chunk`, once somebody asked for it, and where the chunk begins in it. See `pieceView`. */
+  buffer: ArrayBufferLike | null
+  base: number
   readonly start: number
   readonly end: number
   /** Payload bytes of the whole frame, as its header declares; may be over 2^32. */
@@ -70,7 +70,7 @@ export class FrameDecoder {
       fin: false,
       rsv: 0,
       chunk: EMPTY,
-      buffer: EMPTY.buffer,
+      buffer: null,
       base: 0,
       start: 0,
       end: 0,
@@ -93,8 +93,7 @@ export class FrameDecoder {
     this.#words = this.#expectMask && chunk.length >= MANY_FRAMES_BYTES ? dataView(chunk) : null
     const piece = this.#piece
     piece.chunk = chunk
-    piece.buffer = chunk.buffer
-    piece.base = chunk.byteOffset
+    piece.buffer = null
   }
 
   /**
@@ -131,7 +130,7 @@ export class FrameDecoder {
     this.#at = 0
     this.#words = null
     this.#piece.chunk = EMPTY
-    this.#piece.buffer = EMPTY.buffer
+    this.#piece.buffer = null
     return false
   }
 
@@ -242,6 +241,15 @@ export class FrameDecoder {
     }
     return true
   }
+}
+
+/** The payload of a piece as a view. Asking a chunk for its memory costs as much as a view, so it is asked once. */
+export function pieceView(piece: FramePiece): Uint8Array {
+  if (piece.buffer === null) {
+    piece.buffer = piece.chunk.buffer
+    piece.base = piece.chunk.byteOffset
+  }
+  return new Uint8Array(piece.buffer, piece.base + piece.start, piece.end - piece.start)
 }
 
 function readUint32(bytes: Uint8Array, at: number): number {

@@ -8,7 +8,7 @@
 import { Opcode } from './opcode.js'
 import { parseClosePayload } from './close-payload.js'
 import type { Message, ProtocolEvent } from './event.js'
-import type { FramePiece } from './frame-decoder.js'
+import { type FramePiece, pieceView } from './frame-decoder.js'
 import type { Limits } from './limits.js'
 import { MessageBuffer } from './message-buffer.js'
 import { decodeAscii, decodeUtf8, isAscii, isUtf8, view } from './runtime.js'
@@ -56,13 +56,13 @@ export class MessageAssembler {
    * @throws ProtocolViolation when the piece breaks section 5.4, 5.5.1, 8.1 or a limit.
    */
   absorb(piece: FramePiece): ProtocolEvent | null {
-    const { opcode, first, last } = piece
+    const { opcode, first, last, fin } = piece
     if (opcode >= 0x8) return this.#absorbControl(piece)
     if (first) {
       if (opcode !== Opcode.Continuation) {
         // 5.4: the fragments of one message MUST NOT be interleaved between the fragments of another.
         if (this.#opcode !== NONE) throw new ProtocolViolation('WS_CONTINUATION_EXPECTED')
-        if (last && piece.fin && piece.frameBytes <= this.#maxMessageBytes) return wholeMessage(piece)
+        if (last && fin && piece.frameBytes <= this.#maxMessageBytes) return wholeMessage(piece)
         this.#opcode = opcode
       } else if (this.#opcode === NONE) {
         throw new ProtocolViolation('WS_CONTINUATION_UNEXPECTED')
@@ -70,7 +70,7 @@ export class MessageAssembler {
       this.#admit(piece)
     }
     this.#append(piece)
-    return last && piece.fin ? this.#finish() : null
+    return last && fin ? this.#finish() : null
   }
 
   /** 10.4: refuses what a header announces before a byte of it is kept. */
@@ -87,15 +87,26 @@ export class MessageAssembler {
 
   #append(piece: FramePiece): void {
     const { chunk, start, end } = piece
-    const bytes = end - start
-    if (bytes === 0) return
-    if (this.#opcode === Opcode.Text && !(piece.ascii && this.#utf8 === UTF8_START)) {
+    if (start === end) return
+    // A text never gets memory for all of it at once: only its string leaves.
+    const total = piece.fin && this.#opcode !== Opcode.Text ? this.#declared : Infinity
+    if (this.#opcode === Opcode.Text && !this.#plain(piece)) {
       // 8.1: checked as it arrives, so that invalid text fails without waiting for the end of the message.
       this.#utf8 = checkUtf8(this.#utf8, chunk, start, end)
       if (this.#utf8 === UTF8_INVALID) throw new ProtocolViolation('WS_INVALID_UTF8')
-      if (this.#ascii) this.#ascii = end - start >= LONG_TEXT_BYTES && isAscii(view(chunk, start, end))
+      this.#ascii = false
     }
-    this.#buffer.append(chunk, start, end, piece.fin ? this.#declared - this.#buffer.length : Infinity)
+    this.#buffer.append(piece, total)
+  }
+
+  /** True when the piece is known to be ASCII and not inside a character. */
+  #plain({ ascii, chunk, start, end }: FramePiece): boolean {
+    if (this.#utf8 !== UTF8_START) return false
+    if (ascii) return true
+    if (end - start > SHORT_TEXT_BYTES) return isAscii(view(chunk, start, end))
+    let high = 0
+    for (let at = start; at < end; at++) high |= chunk[at]
+    return high < 0x80
   }
 
   #finish(): Message {
@@ -112,10 +123,10 @@ export class MessageAssembler {
   }
 
   #absorbControl(piece: FramePiece): ProtocolEvent | null {
-    const { chunk, start, end, last, opcode } = piece
+    const { last, opcode } = piece
     if (piece.first && last) return controlEvent(opcode, detach(piece))
     this.#control ??= new MessageBuffer()
-    this.#control.append(chunk, start, end, piece.frameBytes - this.#control.length)
+    this.#control.append(piece, piece.frameBytes)
     if (!last) return null
     const bytes = this.#control.takeBytes().slice()
     return controlEvent(opcode, bytes)
@@ -153,12 +164,25 @@ function controlEvent(opcode: Opcode, data: Uint8Array): ProtocolEvent {
 
 /** A payload as the user gets it: a copy when it is small, else a view. */
 function detach(piece: FramePiece): Uint8Array {
-  const { buffer, base, chunk, start, end } = piece
-  const length = end - start
-  if (length > COPY_BYTES) return new Uint8Array(buffer, base + start, length)
-  // A call of `slice` costs as much as copying these few bytes twice.
-  if (length > LOOP_BYTES) return new Uint8Array(buffer, base + start, length).slice()
-  const small = new Uint8Array(length)
-  for (let i = 0, at = start; i < length; i++, at++) small[i] = chunk[at]
-  return small
+  const length = piece.end - piece.start
+  const { chunk } = piece
+  if (length <= LOOP_BYTES) {
+    const small = new Uint8Array(length)
+    let at = piece.start
+    let i = 0
+    for (const last = length - 7; i < last; i += 8, at += 8) {
+      small[i] = chunk[at]
+      small[i + 1] = chunk[at + 1]
+      small[i + 2] = chunk[at + 2]
+      small[i + 3] = chunk[at + 3]
+      small[i + 4] = chunk[at + 4]
+      small[i + 5] = chunk[at + 5]
+      small[i + 6] = chunk[at + 6]
+      small[i + 7] = chunk[at + 7]
+    }
+    for (; i < length; i++) small[i] = chunk[at++]
+    return small
+  }
+  const whole = pieceView(piece)
+  return length <= COPY_BYTES ? new Uint8Array(whole) : whole
 }

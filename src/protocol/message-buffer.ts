@@ -1,21 +1,25 @@
 // Strategy: where the pieces of a cut message are put together. Memory follows what has arrived, never what a header
-// declares. Three kinds of memory, so that the usual cut message, a small one at the end of a chunk, allocates nothing:
+// declares. Four kinds of it, so that the usual cut message, a small one at the end of a chunk, allocates nothing:
 //
-//   small     a stretch of a slab shared by all connections, given back when the bytes were only needed to make a string;
+//   slab      a stretch of a slab shared by all connections, given back when the bytes were only needed to make a string;
 //             the last stretch of a slab grows in place
-//   medium    memory of its own that grows fourfold, at most to what the frame declares
-//   large     pieces of 16 KiB and more are held as they are (each pins at most four times its size) and joined once, at
-//             the exact size: growing would copy, and touch fresh memory, twice
+//   grown     memory of its own, four times what it holds; when it is full it becomes a part
+//   parts     pieces of 16 KiB and more are held as they are (each pins at most four times its size)
+//   final     once an eighth of a message of known length has arrived, memory of exactly that length
 //
-// A text is joined in one scratch buffer for the whole process, since only its string leaves.
+// A message that ends as parts is joined. A text is joined in one scratch buffer for the whole process, since only its
+// string leaves, and so it never gets final memory: fresh memory costs far more than the copying does.
+import { type FramePiece, pieceView } from './frame-decoder.js'
 import { allocate, decodeAscii, decodeUtf8, view } from './runtime.js'
 
 const SLAB_BYTES = 64 * 1024
-const SMALL_BYTES = 16 * 1024
+const SMALL_BYTES = 4096
 const HELD_BYTES = 16 * 1024
 const SCRATCH_BYTES = 1024 * 1024
 const LOOP_BYTES = 40
 const LEAST_BYTES = 256
+/** How much of a message must have arrived before memory for all of it is taken: one part in this many. */
+const FINAL_SHARE = 8
 const EMPTY = new Uint8Array(0)
 
 let slab = new Uint8Array(0)
@@ -38,37 +42,40 @@ export class MessageBuffer {
   }
 
   /**
-   * Adds `chunk[start, end)`.
+   * Adds the payload of a piece.
    *
-   * @param following how many bytes of the message will come from `start` on, as far as the frame's header tells;
-   * `Infinity` when more frames follow.
+   * @param total how long the message will be, `Infinity` while more frames follow or when it does not matter.
    */
-  append(chunk: Uint8Array, start: number, end: number, following: number): void {
-    const bytes = end - start
+  append(piece: FramePiece, total: number): void {
+    const bytes = piece.end - piece.start
     this.#length += bytes
-    if (bytes >= HELD_BYTES) {
-      this.#hold(view(chunk, start, end))
-      return
+    if (this.#end + bytes > this.#limit) {
+      if (total <= this.#length * FINAL_SHARE && total > SMALL_BYTES) this.#finalize(total)
+      else if (bytes >= HELD_BYTES) return this.#hold(pieceView(piece))
+      else this.#grow(bytes, total)
     }
-    if (this.#end + bytes > this.#limit) this.#grow(bytes, following)
     const memory = this.#memory
     let at = this.#end
     this.#end += bytes
-    if (bytes > LOOP_BYTES) memory.set(view(chunk, start, end), at)
-    else for (let i = start; i < end; i++) memory[at++] = chunk[i]
+    if (bytes > LOOP_BYTES) {
+      memory.set(pieceView(piece), at)
+    } else {
+      const { chunk, start, end } = piece
+      for (let i = start; i < end; i++) memory[at++] = chunk[i]
+    }
   }
 
   /** The bytes as a string; they must be valid UTF-8, or ASCII when `ascii` says so. */
   takeText(ascii: boolean): string {
     const decode = ascii ? decodeAscii : decodeUtf8
-    const length = this.#length
     let text: string
     if (this.#parts === null) {
       text = decode(this.#memory, this.#start, this.#end)
     } else {
-      if (length <= SCRATCH_BYTES && scratch.length < length) scratch = allocate(SCRATCH_BYTES)
-      const joined = this.#join(length <= SCRATCH_BYTES ? scratch : allocate(length))
-      text = decode(joined, 0, length)
+      const shared = this.#length <= SCRATCH_BYTES
+      if (shared && scratch.length === 0) scratch = allocate(SCRATCH_BYTES)
+      const memory = shared ? scratch : allocate(this.#length)
+      text = decode(memory, 0, this.#joinInto(memory))
     }
     this.#release(this.#start)
     return text
@@ -76,8 +83,13 @@ export class MessageBuffer {
 
   /** The bytes, in memory that nobody else will write to. */
   takeBytes(): Uint8Array {
-    const bytes =
-      this.#parts === null ? view(this.#memory, this.#start, this.#end) : this.#join(allocate(this.#length))
+    let bytes: Uint8Array
+    if (this.#parts === null) {
+      bytes = view(this.#memory, this.#start, this.#end)
+    } else {
+      bytes = allocate(this.#length)
+      this.#joinInto(bytes)
+    }
     this.#release(this.#end)
     return bytes
   }
@@ -96,14 +108,26 @@ export class MessageBuffer {
     return parts
   }
 
+  /** Takes memory for all of the message, and moves there what has arrived. */
+  #finalize(total: number): void {
+    const memory = allocate(total)
+    const length = this.#joinInto(memory)
+    if (this.#ownsSlabEnd) slabUsed = this.#start
+    this.#parts = null
+    this.#memory = memory
+    this.#start = 0
+    this.#end = length
+    this.#limit = total
+  }
+
   /** Makes room for `bytes` more and for what is likely to follow: some four times what has arrived. */
-  #grow(bytes: number, following: number): void {
+  #grow(bytes: number, total: number): void {
     // Memory that is as large as a held piece becomes one, instead of being copied.
     if (this.#end - this.#start >= HELD_BYTES) this.#closeMemory()
     const held = this.#end - this.#start
     const needed = held + bytes
     const ample = Math.max(needed * 4, Math.min(this.#length, SCRATCH_BYTES), LEAST_BYTES)
-    const wanted = Math.max(needed, Math.min(held + following, ample))
+    const wanted = Math.max(needed, Math.min(needed + total - this.#length, ample))
     if (wanted > SMALL_BYTES) {
       this.#move(allocate(wanted), 0, wanted)
     } else if (this.#ownsSlabEnd && this.#start + wanted <= SLAB_BYTES) {
@@ -132,14 +156,15 @@ export class MessageBuffer {
     this.#limit = start + bytes
   }
 
-  #join(into: Uint8Array): Uint8Array {
+  /** Copies all that has arrived to the beginning of `memory`, and tells how much it was. */
+  #joinInto(memory: Uint8Array): number {
     let at = 0
-    for (const part of this.#parts!) {
-      into.set(part, at)
+    for (const part of this.#parts ?? []) {
+      memory.set(part, at)
       at += part.length
     }
-    if (this.#end > this.#start) into.set(view(this.#memory, this.#start, this.#end), at)
-    return into
+    if (this.#end > this.#start) memory.set(view(this.#memory, this.#start, this.#end), at)
+    return at + this.#end - this.#start
   }
 
   /** Forgets the message; the slab is free again from `from` on, when nobody came after us. */

@@ -1,6 +1,15 @@
 import type { Test } from 'tap'
-import { CUT_TEXT, describe, type PeerClient, SAMPLES, type Talk, type Tls, utf8 } from './conversation.js'
-import { cutText, type StartOurServer } from './our-server.js'
+import {
+  CUT_TEXT,
+  cut,
+  describe,
+  type PeerClient,
+  SAMPLES,
+  type Talk,
+  type Tls,
+  utf8,
+} from './conversation.js'
+import type { StartOurServer } from './our-server.js'
 
 /** A client of somebody else against our `listen()` or `attach()`. */
 export const testAsServer = async (
@@ -33,10 +42,10 @@ export const testAsServer = async (
     const { messages } = await talk('/fragments', {
       actions: [
         client.can.fragments
-          ? { do: 'send-fragments', parts: cutText(CUT_TEXT), text: true }
+          ? { do: 'send-fragments', parts: cut(bytes), text: true }
           : { do: 'send', data: CUT_TEXT },
         client.can.fragments
-          ? { do: 'send-fragments', parts: cutText(CUT_TEXT), text: false }
+          ? { do: 'send-fragments', parts: cut(bytes), text: false }
           : { do: 'send', data: bytes },
         { do: 'receive', count: 2 },
         { do: 'close', code: 1000 },
@@ -107,11 +116,8 @@ export const testAsServer = async (
     await server.nextOutcome()
   })
 
-  await t.test('sees WS_CONNECTION_LOST when the client drops the connection', async t => {
-    if (!client.can.terminate) {
-      t.comment('this client cannot drop a connection')
-      return
-    }
+  const skip = client.can.terminate ? false : 'this client cannot drop a connection'
+  await t.test('sees WS_CONNECTION_LOST when the client drops the connection', { skip }, async t => {
     await talk('/echo', { actions: [{ do: 'terminate' }] })
     t.match(await server.nextOutcome(), {
       received: null,

@@ -13,7 +13,7 @@ import {
   type SocketOutcome,
 } from '../../src/index.js'
 import { serve } from '../support/servers.js'
-import { cut, Queue, type Tls, utf8 } from './conversation.js'
+import { cut, Queue, type Tls } from './conversation.js'
 
 /** A server of ours that behaves as the path says. It ends with the test. */
 export interface OurServer {
@@ -32,9 +32,7 @@ const behave =
     const { pathname, searchParams } = new URL(head.target, 'http://localhost')
     if (pathname === '/echo') socket.onMessage = ({ data }) => socket.write(data)
     if (pathname === '/fragments') {
-      // A text in bytes, so that it can be cut inside a character, would be a binary message: it is cut as a string.
-      socket.onMessage = ({ data }) =>
-        void socket.send(typeof data === 'string' ? [...data].map(char => char) : cut(data))
+      socket.onMessage = ({ data }) => void socket.send(typeof data === 'string' ? data.split('') : cut(data))
     }
     if (pathname === '/ping') {
       void socket.ping('are you there?').then(() => socket.write('the pong is there'))
@@ -80,6 +78,3 @@ export const attached: StartOurServer = async (t, tls) => {
     nextOutcome: () => outcomes.next(),
   }
 }
-
-/** The bytes of a text, cut for a peer that sends it. */
-export const cutText = (text: string): readonly Uint8Array[] => cut(utf8(text))

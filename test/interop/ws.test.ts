@@ -97,9 +97,10 @@ const client = (perMessageDeflate: boolean | undefined, more: object = {}): Peer
     socket.on('error', () => {})
     const refused = await new Promise<number | null>(resolve => {
       socket.on('open', () => resolve(null))
-      socket.on('unexpected-response', (request, { statusCode }) => {
+      // With a listener, ending the connection is up to it.
+      socket.on('unexpected-response', (_request, { statusCode }) => {
         resolve(statusCode ?? 0)
-        request.destroy()
+        socket.terminate()
       })
     })
     let close: Close | null = null

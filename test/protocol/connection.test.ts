@@ -465,10 +465,13 @@ void test('limits are whole numbers or Infinity, by their right names', t => {
       t.throws(() => resolveLimits(limits), refused, `${key}: ${String(value)}`)
       for (const role of ROLES) t.throws(() => open(role, { limits }), refused)
     }
-    for (const value of [0, 1, 2 ** 40, Infinity]) t.equal(resolveLimits({ [key]: value })[key], value)
+    for (const value of [1, 2 ** 40, Infinity]) t.equal(resolveLimits({ [key]: value })[key], value)
   }
+  t.equal(resolveLimits({ maxMessageBytes: 0 }).maxMessageBytes, 0)
+  t.equal(resolveLimits({ maxPendingPongs: 0 }).maxPendingPongs, 0)
+  t.throws(() => resolveLimits({ maxFragments: 0 }), refused, 'every message has a fragment')
   for (const unknown of ['maxMessageSize', 'toString', 'maxmessagebytes']) {
-    t.throws(() => resolveLimits({ [unknown]: 5 } as Partial<Limits>), refused, unknown)
+    t.throws(() => resolveLimits({ [unknown]: 5 }), refused, unknown)
   }
   t.end()
 })

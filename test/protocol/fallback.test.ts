@@ -31,11 +31,14 @@ const TEXTS = [
 ]
 const SPOILT = [[0xff], [0xc3], [0xed, 0xa0, 0x80], [0xf4, 0x90, 0x80, 0x80], [0x61, 0x80]]
 
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex')
+}
+
 /** Everything that could differ, in words. */
 function transcript(protocol: Protocol): string[] {
   const { Connection } = protocol
   const lines: string[] = []
-  const hex = (bytes: Uint8Array): string => Array.from(bytes, byte => byte.toString(16)).join(' ')
   const see = (connection: InstanceType<Protocol['Connection']>): void => {
     for (let event = connection.nextEvent(); event !== null; event = connection.nextEvent()) {
       if (event.type === 'close') lines.push(`close ${event.frame.code} ${event.frame.reason}`)
@@ -106,6 +109,7 @@ async function beWorker(): Promise<void> {
   const zeroed = Array.from({ length: 200 }, () => allocate(1000)).every(bytes =>
     bytes.every(byte => byte === 0),
   )
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port between threads has no origin
   parentPort?.postMessage({ lines: transcript(protocol), native: [wasmXor() !== null, !zeroed] })
 }
 
@@ -115,7 +119,6 @@ async function main(): Promise<void> {
   const native = transcript(protocol)
 
   void test('the scenario that the fallbacks have to repeat is what the naive parser reads', t => {
-    const hex = (bytes: Uint8Array): string => Array.from(bytes, byte => byte.toString(16)).join(' ')
     for (const text of TEXTS) {
       const wellFormed = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytesOf(text))
       t.ok(native.includes(`text ${wellFormed}`) && native.includes(`binary ${hex(bytesOf(text))}`))

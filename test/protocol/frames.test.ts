@@ -384,8 +384,11 @@ void test('the decoder lets the RSV bits of an extension pass on data frames and
   t.end()
 })
 
+function example(...bytes: readonly number[]): Uint8Array {
+  return Uint8Array.from(bytes)
+}
+
 void test('the examples of RFC 6455, section 5.7 are read', t => {
-  const example = (...bytes: readonly number[]): Uint8Array => Uint8Array.from(bytes)
   const hello = [0x48, 0x65, 0x6c, 0x6c, 0x6f]
   t.same(deliver(open('client'), example(0x81, 0x05, ...hello)), [{ type: 'text', data: 'Hello' }])
   t.same(deliver(open('server'), example(0x81, 0x85, ...PEER_MASK, 0x7f, 0x9f, 0x4d, 0x51, 0x58)), [

@@ -51,6 +51,7 @@ void test('masks as the naive loop does at every offset from 0 to 8 and every le
 
 void test('masks as the naive loop does around the lengths where the kernel changes', t => {
   t.same(problems(512 - 70, 512 + 70), [])
+  t.same(problems(1024 - 70, 1024 + 70), [])
   t.same(problems(16_384 - 70, 16_384 + 70), [])
   t.end()
 })
@@ -81,7 +82,9 @@ void test('masks several blocks of the SIMD kernel as the naive loop does', t =>
 void test('tells a result with one byte over 127 from ASCII wherever that byte is', t => {
   const wrong: string[] = []
   const key = 0x3c5a_1177
-  for (const length of [1, 2, 3, 4, 5, 23, 24, 31, 32, 33, 63, 64, 100, 200, 511, 512, 513, 575, 576, 700]) {
+  for (const length of [
+    1, 2, 3, 4, 5, 23, 24, 31, 32, 33, 63, 64, 100, 200, 511, 512, 513, 575, 576, 700, 1023, 1024, 1100,
+  ]) {
     for (let at = 0; at < length; at++) {
       const data = naiveMask(ASCII.subarray(0, length), key)
       data[at] ^= 0x80

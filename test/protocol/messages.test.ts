@@ -13,7 +13,7 @@ import {
   TEXT,
 } from '../support/frames.js'
 import { deliver, events, open, pair, written } from '../support/pair.js'
-import { cutEvery } from '../support/split.js'
+import { cutAt, cutEvery, randoms } from '../support/split.js'
 
 void test('joins the fragments of a message, empty ones too', t => {
   for (const role of ROLES) {
@@ -172,6 +172,66 @@ void test('control frames are not measured by maxMessageBytes', t => {
       ['ping', 'ping', 'ping'],
     )
   }
+  t.end()
+})
+
+void test('messages of many connections that are put together at the same time do not touch each other', t => {
+  const random = randoms(3)
+  const peers = Array.from({ length: 24 }, (_, i) => ({ role: ROLES[i % 2], connection: open(ROLES[i % 2]) }))
+  const kept: { data: Uint8Array | string; copy: Uint8Array }[] = []
+  const wrong: string[] = []
+  const stories = peers.map(({ role }, who) => {
+    const chunks: Uint8Array[] = []
+    const expected: Uint8Array[] = []
+    for (let i = 0; i < 60; i++) {
+      // From a byte to some 64 KiB, most of them small.
+      const length = 1 + random(2 ** (4 + random(random(6) === 0 ? 13 : 9)))
+      const text = random(2) === 0
+      const payload = text
+        ? bytesOf('aé€'.repeat(length).slice(0, length))
+        : Uint8Array.from({ length }, (_, at) => who * 10 + i + at * 3)
+      const parts = cutAt(
+        payload,
+        Array.from({ length: random(4) }, () => random(payload.length + 1)),
+      )
+      for (const [at, part] of parts.entries()) {
+        const opcode = at > 0 ? CONTINUATION : text ? TEXT : BINARY
+        const frame = fromPeer(role, { opcode, payload: part, fin: at === parts.length - 1 })
+        const ping =
+          random(8) === 0 ? [fromPeer(role, { opcode: PONG, payload: payload.subarray(0, 100) })] : []
+        const bytes = concat([...ping, frame])
+        chunks.push(...cutAt(bytes, [random(bytes.length), random(bytes.length)]))
+      }
+      expected.push(payload)
+    }
+    return { chunks, expected }
+  })
+  for (let running = peers.length; running > 0;) {
+    const who = random(peers.length)
+    const { chunks, expected } = stories[who]
+    const chunk = chunks.shift()
+    if (chunk === undefined) continue
+    if (chunks.length === 0) running--
+    for (const event of deliver(peers[who].connection, chunk)) {
+      if (event.type === 'pong') kept.push({ data: event.data, copy: event.data.slice() })
+      if (event.type !== 'text' && event.type !== 'binary') continue
+      const bytes = typeof event.data === 'string' ? bytesOf(event.data) : event.data
+      if (Buffer.compare(bytes, expected.shift()!) !== 0)
+        wrong.push(`a ${event.type} of ${bytes.length} bytes`)
+      kept.push({ data: event.data, copy: bytes.slice() })
+    }
+  }
+  t.same(wrong, [], 'as they were sent')
+  t.ok(kept.length >= 24 * 60)
+  const changed = kept.filter(
+    ({ data, copy }) => typeof data !== 'string' && Buffer.compare(data, copy) !== 0,
+  )
+  t.equal(changed.length, 0, 'and as they were delivered')
+  t.same(
+    stories.flatMap(({ expected }) => expected),
+    [],
+    'and all of them',
+  )
   t.end()
 })
 

@@ -423,6 +423,28 @@ void test('refuses an impossible length from its header alone, whatever the limi
   t.end()
 })
 
+/** What each of these bytes leads to when it comes alone. */
+function byteByByte(role: Role, bytes: readonly number[]): (string | null)[] {
+  const connection = open(role)
+  return bytes.map(byte => {
+    const [event] = deliver(connection, Uint8Array.from([byte]))
+    return event?.type === 'fail' ? event.violation.code : null
+  })
+}
+
+void test('fails at the byte of a header that is wrong, without waiting for the rest of it', t => {
+  for (const role of ROLES) {
+    const masked = role === 'server' ? 0x80 : 0
+    t.same(byteByByte(role, [0xc1]), ['WS_RESERVED_BITS'])
+    t.same(byteByByte(role, [0x83]), ['WS_UNKNOWN_OPCODE'])
+    t.same(byteByByte(role, [0x09]), ['WS_CONTROL_FRAGMENTED'])
+    t.same(byteByByte(role, [0x89, masked | 126]), [null, 'WS_CONTROL_TOO_LONG'])
+    const wrong = role === 'server' ? 'WS_MASK_EXPECTED' : 'WS_MASK_FORBIDDEN'
+    t.same(byteByByte(role, [0x82, (masked ^ 0x80) | 126]), [null, wrong])
+  }
+  t.end()
+})
+
 void test('fails an unfinished text frame at its first octet that is not UTF-8', t => {
   // As Autobahn 6.4.1 to 6.4.4: κόσμε, then a number over U+10FFFF, then more that never has to be looked at.
   const good = bytesOf('κόσμε')

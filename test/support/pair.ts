@@ -42,18 +42,20 @@ export interface Pair {
   exchange(): void
 }
 
+/** Carries what one side has written to the other; false when that was nothing. */
+function carry(from: Connection, to: Connection, seen: ProtocolEvent[]): boolean {
+  const bytes = concat(from.takeOutput())
+  if (bytes.length === 0) return false
+  seen.push(...deliver(to, bytes))
+  return true
+}
+
 /** A client and a server joined in memory. */
 export function pair(options: { client?: ConnectionOptions; server?: ConnectionOptions } = {}): Pair {
   const client = open('client', options.client)
   const server = open('server', options.server)
   const clientEvents: ProtocolEvent[] = []
   const serverEvents: ProtocolEvent[] = []
-  const carry = (from: Connection, to: Connection, seen: ProtocolEvent[]): boolean => {
-    const bytes = concat(from.takeOutput())
-    if (bytes.length === 0) return false
-    seen.push(...deliver(to, bytes))
-    return true
-  }
   return {
     client,
     server,

@@ -288,6 +288,7 @@ t.test('the loop throws the ConnectionError when the peer ends without a Close f
 t.test('the loop throws the ProtocolViolation after the messages before it', async t => {
   for (const role of ROLES) {
     const { socket, peer } = await openAs(role, t)
+    void peer.ended.then(() => peer.stream.end())
     peer.send(text('a'), text('b'), { opcode: 0x3 })
     const iterator = socket[Symbol.asyncIterator]()
     t.match(await iterator.next(), { value: { data: 'a' } })
