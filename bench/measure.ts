@@ -17,7 +17,7 @@ export const collect = runInNewContext('gc') as (options?: { readonly type: 'min
 export interface Contestant {
   readonly name: string
   /** Does the work `iterations` times; the number it returns depends on every result, so nothing is optimized away. */
-  readonly run: (iterations: number) => number
+  readonly run: (iterations: number) => number | Promise<number>
 }
 
 export interface Pace {
@@ -48,6 +48,20 @@ export interface Spread {
   readonly high: number
 }
 
+/**
+ * Calls `step` once per tick until it returns false. A socket delivers each chunk, and takes each batch, in a callback of
+ * its own, and a stream puts off part of its work to the end of that: in one long loop nobody would ever pay for it.
+ */
+export function everyTick(step: () => boolean): Promise<void> {
+  return new Promise(resolve => {
+    const tick = (): void => {
+      if (step()) process.nextTick(tick)
+      else resolve()
+    }
+    process.nextTick(tick)
+  })
+}
+
 let sink = 0
 
 /** Keeps what the contestants computed alive; print it once to use it up. */
@@ -64,9 +78,10 @@ const clocks: Readonly<Record<Pace['clock'], () => number>> = {
   },
 }
 
-function slot(contestant: Contestant, iterations: number, now: () => number): number {
+async function slot(contestant: Contestant, iterations: number, now: () => number): Promise<number> {
   const start = now()
-  sink = (sink + contestant.run(iterations)) | 0
+  const result = contestant.run(iterations)
+  sink = (sink + (typeof result === 'number' ? result : await result)) | 0
   return now() - start
 }
 
@@ -75,7 +90,7 @@ async function warmUp(contestant: Contestant, slotMs: number, now: () => number)
   let iterations = 1
   let spent = 0
   for (;;) {
-    const elapsed = slot(contestant, iterations, now)
+    const elapsed = await slot(contestant, iterations, now)
     await turn()
     spent += elapsed
     const fits = elapsed > slotMs * 0.7 && elapsed < slotMs * 1.5
@@ -102,7 +117,7 @@ export async function measure(race: Race, pace: Pace): Promise<Timings> {
     for (const index of order) {
       collect({ type: 'minor' })
       await turn()
-      const elapsed = slot(all[index], iterations[index], now)
+      const elapsed = await slot(all[index], iterations[index], now)
       raw[index].push((elapsed * 1e6) / (iterations[index] * race.operations))
     }
   }

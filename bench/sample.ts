@@ -78,7 +78,7 @@ export type Layout = (typeof layouts)[number]
 
 export const layoutNames: Readonly<Record<Layout, string>> = {
   '64k': '64 KiB chunks',
-  frame: 'one frame per chunk',
+  frame: 'one frame per chunk (of 64 KiB at most, which is what a socket reads)',
   random: 'chunks cut at random (1 B to 64 KiB, log-uniform)',
   torn: 'chunks cut at random (1 B to twice the frame, at most 64 KiB: nearly every frame is cut)',
 }
@@ -91,7 +91,13 @@ function own(bytes: Uint8Array): Buffer {
 
 /** The stream of `frames` cut the given way, each chunk in memory of its own. */
 export function cut(frames: readonly Buffer[], layout: Layout, random: () => number): Buffer[] {
-  if (layout === 'frame') return frames.map(own)
+  if (layout === 'frame') {
+    return frames.flatMap(bytes =>
+      Array.from({ length: Math.ceil(bytes.length / 65536) }, (_, i) =>
+        own(bytes.subarray(i * 65536, (i + 1) * 65536)),
+      ),
+    )
+  }
   const stream = Buffer.concat(frames)
   const chunks: Buffer[] = []
   for (let at = 0; at < stream.length;) {

@@ -1,37 +1,51 @@
-// Strategy: small frames are written, header and payload, straight into the shared slab of output-pool.ts and masked
-// there, so a tick of sends becomes one segment without a buffer, a view or a second copy per frame. A text is written
-// by a loop while it is short ASCII, else by the native writer behind a header of the likely size. Large payloads get
-// memory of their own, one allocation for header and payload: a client must copy to mask anyway; a server's binary goes
-// beside its header untouched, and the caller must not change it until it has left.
+// Strategy: small frames of all connections are written, header and payload, one behind the other into a shared slab and
+// masked there. What one connection wrote without another in between is one segment, so a tick of a hundred sends leaves as
+// one buffer, without a buffer, a view or a second copy per frame, and an idle connection holds nothing. A slab is never
+// written twice, so a segment stays intact until the socket let go of it; then the collector takes the slab.
 //
-//   text, bytes ──▶ [slab ……|hdr|payload|hdr|payload|……]  ──▶ take(): one view per stretch nobody else interrupted
+// A short text is written by a loop while it is ASCII, any other by the native writer, behind a header of the likeliest
+// size. Large payloads get memory of their own, header and payload in one: a client must copy to mask anyway. A server's
+// large binary goes beside its header untouched, and the caller must not change it until it has left.
+//
+//   text, bytes ──▶ [slab ……|hdr|payload|hdr|payload|……]  ──▶ take(): one view per uninterrupted stretch
 //   large bytes ──▶ [hdr|masked payload] or [hdr] + [payload itself]
+//
+// Hot: what is module state here is memory to be filled, and is reached without a call.
 import type { Opcode, Role } from './opcode.js'
-import { xorMask, dataView } from './mask.js'
-import { slab } from './output-pool.js'
+import { dataView, xorMask } from './mask.js'
 import { allocate, utf8Length, view, writeUtf8 } from './runtime.js'
 
 /** A fresh unpredictable 32-bit key per call (5.3, 10.3). The transport owns the pool of random bytes. */
 export type MaskSource = () => number
 
-const LOOP_CHARS = 40
-const LOOP_BYTES = 40
-/** Payloads up to this size are gathered in the slab. Above it a copy would cost more than a segment of its own. */
-const GATHER_BYTES = 4096
-/** Three bytes of UTF-8 per UTF-16 unit at most. */
-const GATHER_CHARS = GATHER_BYTES
+const SLAB_BYTES = 64 * 1024
 const MAX_HEADER_BYTES = 14
+const LOOP_CHARS = 40
+/** Payloads up to this size are gathered: copying them costs less than a buffer of their own costs in a stream. */
+const GATHER_BYTES = 4096
+/** The same for texts, whose UTF-8 may be three times as long. */
+const GATHER_CHARS = 8192
+
+let slab = allocate(SLAB_BYTES)
+let words = dataView(slab)
+let used = 0
+
+function renewSlab(): void {
+  slab = allocate(SLAB_BYTES)
+  words = dataView(slab)
+  used = 0
+}
 
 /** Builds frames. RFC 6455, section 5.2 and 5.3. It knows nothing of the order in which frames may follow. */
 export class FrameEncoder {
   readonly #maskKey: MaskSource | null
   readonly #maskBytes: number
   #segments: Uint8Array[] = []
-  /** The slab memory of the segment being written, and its bounds. */
-  #bytes: Uint8Array<ArrayBuffer> | null = null
+  #segmentBytes = 0
+  /** The stretch of a slab that is being written. */
+  #memory: Uint8Array | null = null
   #start = 0
   #end = 0
-  #pending = 0
 
   /** @param maskKey where keys come from; null for a server, which MUST NOT mask (5.1). */
   constructor(role: Role, maskKey: MaskSource | null) {
@@ -41,15 +55,15 @@ export class FrameEncoder {
 
   /** Bytes that `take()` would return. */
   get pendingBytes(): number {
-    return this.#pending
+    return this.#segmentBytes + this.#end - this.#start
   }
 
   /** Drains the frames written so far, in order. The segments are the caller's, to read. */
   take(): readonly Uint8Array[] {
-    this.#endSegment()
+    this.#endStretch()
     const segments = this.#segments
     this.#segments = []
-    this.#pending = 0
+    this.#segmentBytes = 0
     return segments
   }
 
@@ -57,37 +71,36 @@ export class FrameEncoder {
   text(opcode: Opcode, fin: boolean, text: string): void {
     const chars = text.length
     if (chars > GATHER_CHARS) return this.#largeText(opcode, fin, text)
-    this.#open(MAX_HEADER_BYTES + 3 * chars)
-    const bytes = slab.bytes
-    const at = slab.used
-    // The header of the likeliest length, that of ASCII.
+    const at = this.#open(MAX_HEADER_BYTES + 3 * chars)
     const likely = at + headerBytes(chars) + this.#maskBytes
     let end = likely
     if (chars <= LOOP_CHARS) {
       let high = 0
-      for (let i = 0; i < chars; i++) high |= bytes[end++] = text.charCodeAt(i)
-      // A code over 255 was cut to a byte, but not in `high`.
-      if (high > 0x7f) end = likely + writeUtf8(bytes, text, likely)
+      for (let i = 0; i < chars; i++) {
+        const unit = text.charCodeAt(i)
+        slab[end++] = unit
+        high |= unit
+      }
+      if (high > 0x7f) end = likely + writeUtf8(slab, text, likely)
     } else {
-      end = likely + writeUtf8(bytes, text, likely)
+      end = likely + writeUtf8(slab, text, likely)
     }
     const length = end - likely
     const start = at + headerBytes(length) + this.#maskBytes
-    if (start !== likely) bytes.copyWithin(start, likely, end)
-    this.#close(bytes, at, opcode, fin, start, length, slab.words)
+    if (start !== likely) slab.copyWithin(start, likely, end)
+    this.#seal(slab, at, fin ? opcode | 0x80 : opcode, length, start, start + length, words)
+    this.#close(start + length)
   }
 
   /** Adds a frame with these bytes. They are never written to; see the strategy for when they are kept. */
   bytes(opcode: Opcode, fin: boolean, payload: Uint8Array): void {
     const length = payload.length
     if (length > GATHER_BYTES) return this.#largeBytes(opcode, fin, payload)
-    this.#open(MAX_HEADER_BYTES + length)
-    const bytes = slab.bytes
-    const at = slab.used
+    const at = this.#open(MAX_HEADER_BYTES + length)
     const start = at + headerBytes(length) + this.#maskBytes
-    if (length <= LOOP_BYTES) for (let i = 0; i < length; i++) bytes[start + i] = payload[i]
-    else bytes.set(payload, start)
-    this.#close(bytes, at, opcode, fin, start, length, slab.words)
+    slab.set(payload, start)
+    this.#seal(slab, at, fin ? opcode | 0x80 : opcode, length, start, start + length, words)
+    this.#close(start + length)
   }
 
   #largeText(opcode: Opcode, fin: boolean, text: string): void {
@@ -95,100 +108,89 @@ export class FrameEncoder {
     const start = headerBytes(length) + this.#maskBytes
     const frame = allocate(start + length)
     writeUtf8(frame, text, start)
-    this.#own(frame, opcode, fin, start, length)
+    this.#seal(frame, 0, fin ? opcode | 0x80 : opcode, length, start, frame.length, null)
+    this.#push(frame)
   }
 
   #largeBytes(opcode: Opcode, fin: boolean, payload: Uint8Array): void {
     const length = payload.length
+    const first = fin ? opcode | 0x80 : opcode
     const start = headerBytes(length) + this.#maskBytes
     if (this.#maskKey !== null) {
       const frame = allocate(start + length)
       frame.set(payload, start)
-      return this.#own(frame, opcode, fin, start, length)
+      this.#seal(frame, 0, first, length, start, frame.length, null)
+      return this.#push(frame)
     }
-    this.#open(start)
-    this.#close(slab.bytes, slab.used, opcode, fin, slab.used + start, 0, null, length)
+    const at = this.#open(start)
+    this.#seal(slab, at, first, length, at + start, at + start, null)
+    this.#close(at + start)
     this.#push(payload)
   }
 
-  /** Finishes a frame in memory of its own. */
-  #own(frame: Uint8Array, opcode: Opcode, fin: boolean, start: number, length: number): void {
-    this.#seal(frame, 0, opcode, fin, start, length, this.#maskKey === null ? null : dataView(frame), length)
-    this.#push(frame)
+  /** Makes room in the slab and returns the place; when that is not behind our last frame, a new stretch begins. */
+  #open(need: number): number {
+    if (used + need > SLAB_BYTES) renewSlab()
+    if (this.#memory !== slab || this.#end !== used) {
+      this.#endStretch()
+      this.#memory = slab
+      this.#start = used
+    }
+    return used
+  }
+
+  #close(end: number): void {
+    this.#end = used = end
   }
 
   #push(segment: Uint8Array): void {
-    this.#endSegment()
+    this.#endStretch()
     this.#segments.push(segment)
-    this.#pending += segment.length
+    this.#segmentBytes += segment.length
   }
 
-  /** Makes room in the slab; when the slab or its position is no longer ours, the segment so far ends. */
-  #open(need: number): void {
-    slab.reserve(need)
-    if (this.#bytes === slab.bytes && this.#end === slab.used) return
-    this.#endSegment()
-    this.#bytes = slab.bytes
-    this.#start = this.#end = slab.used
+  #endStretch(): void {
+    const bytes = this.#end - this.#start
+    if (bytes > 0) {
+      this.#segments.push(view(this.#memory!, this.#start, this.#end))
+      this.#segmentBytes += bytes
+    }
+    this.#memory = null
+    this.#start = this.#end = 0
   }
 
-  /** Finishes a frame in the slab. `declared` is for a payload that follows in a segment of its own. */
-  #close(
-    bytes: Uint8Array,
-    at: number,
-    opcode: Opcode,
-    fin: boolean,
-    start: number,
-    length: number,
-    words: DataView | null,
-    declared = length,
-  ): void {
-    this.#seal(bytes, at, opcode, fin, start, length, words, declared)
-    const end = start + length
-    this.#pending += end - at
-    this.#end = end
-    slab.commit(end)
-  }
-
-  /** Writes the header at `at`, and masks the payload at `start`. */
+  /** Writes the header at `at`, for a payload of `length` bytes, and masks what of it lies in `[start, end)`. */
   #seal(
-    bytes: Uint8Array,
+    into: Uint8Array,
     at: number,
-    opcode: Opcode,
-    fin: boolean,
-    start: number,
+    first: number,
     length: number,
-    words: DataView | null,
-    declared: number,
+    start: number,
+    end: number,
+    intoWords: DataView | null,
   ): void {
     const maskKey = this.#maskKey
-    bytes[at] = fin ? opcode | 0x80 : opcode
     const maskBit = maskKey === null ? 0 : 0x80
-    if (declared < 126) {
-      bytes[at + 1] = declared | maskBit
-    } else if (declared < 0x1_0000) {
-      bytes[at + 1] = 126 | maskBit
-      bytes[at + 2] = declared >> 8
-      bytes[at + 3] = declared
+    into[at] = first
+    if (length < 126) {
+      into[at + 1] = length | maskBit
+    } else if (length < 0x1_0000) {
+      into[at + 1] = 126 | maskBit
+      into[at + 2] = length >> 8
+      into[at + 3] = length
     } else {
-      bytes[at + 1] = 127 | maskBit
-      writeUint32(bytes, at + 2, Math.floor(declared / 0x1_0000_0000))
-      writeUint32(bytes, at + 6, declared)
+      into[at + 1] = 127 | maskBit
+      writeUint32(into, at + 2, Math.floor(length / 0x1_0000_0000))
+      writeUint32(into, at + 6, length)
     }
     if (maskKey === null) return
     // 5.3: a fresh key for every frame.
     const key = maskKey() | 0
-    bytes[start - 4] = key
-    bytes[start - 3] = key >> 8
-    bytes[start - 2] = key >> 16
-    bytes[start - 1] = key >> 24
-    if (key !== 0) xorMask(bytes, start, start + length, key, words)
-  }
-
-  #endSegment(): void {
-    if (this.#bytes === null) return
-    if (this.#end > this.#start) this.#segments.push(view(this.#bytes, this.#start, this.#end))
-    this.#bytes = null
+    into[start - 4] = key
+    into[start - 3] = key >> 8
+    into[start - 2] = key >> 16
+    into[start - 1] = key >> 24
+    if (key !== 0) xorMask(into, start, end, key, intoWords)
   }
 }
 

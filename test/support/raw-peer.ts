@@ -242,8 +242,9 @@ export async function openClient(
   t: Test,
   options: ConnectOptions = {},
   rest: Uint8Array = NOTHING,
+  listening?: RawServer,
 ): Promise<Open> {
-  const server = await rawServer(t)
+  const server = listening ?? (await rawServer(t))
   const connecting = connect(server.url, options)
   const peer = await server.accepted()
   peer.write(concat([bytesOf(acceptance(await peer.head())), rest]))

@@ -10,7 +10,15 @@ import {
 import { CLOSE, closePayload, PING, PONG, ROLES, TEXT } from '../support/frames.js'
 import { listenersOf } from '../support/leaks.js'
 import { MemoryStream, openInMemory } from '../support/memory-stream.js'
-import { isSettled, type Open, openAs, until } from '../support/raw-peer.js'
+import {
+  isSettled,
+  type Open,
+  openAs,
+  openClient,
+  openServer,
+  rawServer,
+  until,
+} from '../support/raw-peer.js'
 import { failure, leavesNothing, turn } from '../support/servers.js'
 import { VirtualClock } from '../support/virtual-clock.js'
 
@@ -291,22 +299,50 @@ both('what comes behind a Close frame is ignored', async (t, { socket, peer }) =
   t.strictSame(await peer.restShown(), [], 'not even pings are answered')
 })
 
-both('messages that arrive after our Close are delivered', async (t, { socket, peer }) => {
-  const got: Message[] = []
-  const loop = (async () => {
-    for await (const message of socket) got.push(message)
-  })()
+for (const deliverWhileClosing of [false, true]) {
+  const name = deliverWhileClosing
+    ? 'messages that arrive after our Close are delivered with deliverWhileClosing'
+    : 'messages that arrive after our Close are thrown away'
+  both(
+    name,
+    async (t, { socket, peer }) => {
+      const got: Message[] = []
+      const loop = (async () => {
+        for await (const message of socket) got.push(message)
+      })()
+      const closing = socket.close()
+      await peer.frames(1)
+      peer.send(
+        { opcode: TEXT, payload: 'a' },
+        { opcode: PING, payload: 'p' },
+        { opcode: TEXT, payload: 'b' },
+      )
+      peer.sendClose(1000)
+      peer.stream.end()
+      t.equal((await closing).wasClean, true)
+      await loop
+      t.strictSame(
+        got.map(({ data }) => data),
+        deliverWhileClosing ? ['a', 'b'] : [],
+      )
+    },
+    { deliverWhileClosing },
+  )
+}
+
+both('messages that had arrived before our Close are delivered', async (t, { socket, peer }) => {
+  peer.send(...['a', 'b', 'c'].map(payload => ({ opcode: TEXT, payload })))
+  const iterator = socket[Symbol.asyncIterator]()
+  t.match(await iterator.next(), { value: { data: 'a' } })
+  for (let turns = 0; turns < 20; turns++) await turn()
   const closing = socket.close()
   await peer.frames(1)
-  peer.send({ opcode: TEXT, payload: 'a' }, { opcode: PING, payload: 'p' }, { opcode: TEXT, payload: 'b' })
   peer.sendClose(1000)
   peer.stream.end()
   t.equal((await closing).wasClean, true)
-  await loop
-  t.strictSame(got, [
-    { type: 'text', data: 'a' },
-    { type: 'text', data: 'b' },
-  ])
+  t.match(await iterator.next(), { value: { data: 'b' } })
+  t.match(await iterator.next(), { value: { data: 'c' } })
+  t.match(await iterator.next(), { done: true })
 })
 
 both('closing does not hang on messages that nobody takes', async (t, { socket, peer }) => {
@@ -549,22 +585,24 @@ t.test('whatever ends a connection, no listener, timer or socket stays', async t
     ['terminate', ({ socket }) => socket.terminate()],
     ['a time-out', ({ socket }, clock) => (void socket.close(), setImmediate(() => clock.advance(5000)))],
   ]
+  const server = await rawServer(t)
   for (const role of ROLES) {
     for (const [name, end] of endings) {
+      const clock = new VirtualClock()
       await t.test(`${role}, ${name}`, async t => {
-        const clock = new VirtualClock()
         await leavesNothing(t, async () => {
-          const open = await openAs(role, t, { clock })
+          const served = role === 'server' ? await openServer(t, { clock }) : null
+          const open = served ?? (await openClient(t, { clock }, undefined, server))
           open.socket.ping().catch(() => {})
           const sent = open.socket.send(['a', 'b']).catch(() => {})
           end(open, clock)
           await open.socket.closed
           await sent
           open.peer.stream.destroy()
-          if ('listener' in open) await (open.listener as AsyncDisposable)[Symbol.asyncDispose]()
+          await served?.listener.close()
         })
-        t.equal(clock.pending, 0)
       })
+      t.equal(clock.pending, 0)
     }
   }
 })

@@ -382,8 +382,9 @@ t.test('fails with WS_HANDSHAKE_ENDED when the server ends before or within its 
     })
     t.ok(ended instanceof ConnectionError)
     t.match(ended, { code: 'WS_HANDSHAKE_ENDED', phase: 'handshake' })
-    const reset = await refused(t, peer => {
+    const reset = await refused(t, async peer => {
       peer.write(said)
+      for (let turns = 0; turns < 20; turns++) await turn()
       peer.reset()
     })
     t.match(reset, { code: 'WS_HANDSHAKE_ENDED', phase: 'handshake', cause: { code: 'ECONNRESET' } })

@@ -166,12 +166,12 @@ t.test(
       stream.deliver(...one, ...one, ...one, ...one, ...one)
       await turn()
       t.equal(pings(), maxQueuedMessages - 1, 'what is behind the last of them waits')
-      await take(socket, 1)
+      await take(socket, maxQueuedMessages)
       await turn()
-      t.equal(pings(), maxQueuedMessages)
-      await take(socket, 4)
+      t.ok(pings() >= maxQueuedMessages, 'once they are taken, reading goes on')
+      await take(socket, 5 - maxQueuedMessages)
       await turn()
-      t.equal(pings(), 5, 'once there is room, what is behind is read')
+      t.equal(pings(), 5)
     }
   },
 )
