@@ -54,9 +54,12 @@ function ourBatch(connection: Connection, sample: Sample, socket: CountingSocket
   if (sample.kind === 'binary') for (const data of sample.bytes) connection.sendBinary(data)
   else for (const data of sample.texts) connection.sendText(data)
   const segments = connection.takeOutput()
-  if (segments.length > 1) socket.cork()
-  for (const bytes of segments) socket.write(bytes)
-  if (segments.length > 1) socket.uncork()
+  const last = segments.length - 1
+  if (last > 0) socket.cork()
+  for (let i = 0; i < last; i++) socket.write(segments[i])
+  // As the transport does with a socket of Node's own.
+  socket.write(segments[last], () => connection.recycleOutput(segments))
+  if (last > 0) socket.uncork()
 }
 
 function makeConnection(role: Role): Connection {

@@ -45,6 +45,7 @@ export {
 } from './transport/listen.js'
 export { NotConnectedError } from './transport/not-connected-error.js'
 export type { Payload, PayloadParts } from './transport/payload.js'
-export type { Socket, SocketOutcome } from './transport/socket.js'
+export type { Socket } from './transport/socket.js'
+export type { SocketOutcome } from './transport/socket-outcome.js'
 export type { SocketOptions } from './transport/socket-options.js'
 export { parseTarget, type Target } from './transport/target.js'

@@ -9,13 +9,16 @@
 import { CloseCode, type CloseFrame } from './close-code.js'
 import { encodeClosePayload } from './close-payload.js'
 import type { ProtocolEvent } from './event.js'
+import type { ClientConnectionOptions, ConnectionOptions } from './connection-options.js'
 import { FrameDecoder } from './frame-decoder.js'
-import { FrameEncoder, type MaskSource } from './frame-encoder.js'
-import { type Limits, resolveLimits } from './limits.js'
+import { FrameEncoder } from './frame-encoder.js'
+import { resolveLimits } from './limits.js'
 import { MessageAssembler } from './message-assembler.js'
 import { MAX_CONTROL_PAYLOAD_BYTES, Opcode, type Role } from './opcode.js'
 import { OutgoingFragments, type FragmentKind } from './outgoing-fragments.js'
-import { UsageError } from './usage-error.js'
+import { recycle } from './output-memory.js'
+import { PongQueue } from './pong-queue.js'
+import { requireBytes, UsageError } from './usage-error.js'
 import { ProtocolViolation } from './violation.js'
 
 /** What the transport owes the socket: nothing, to wait for the peer with a deadline, or FIN once the output is flushed. */
@@ -31,20 +34,6 @@ export interface CloseOutcome {
   readonly initiator: 'local' | 'remote' | null
 }
 
-/** How a connection is set up, both roles. */
-export interface ConnectionOptions {
-  readonly limits?: Partial<Limits>
-  /** Answer pings without being asked to (5.5.2). Default true; with false the user owes the peer the pong. */
-  readonly autoPong?: boolean
-  /** The RSV bits that negotiated extensions own. Default none. */
-  readonly allowedRsv?: number
-}
-
-/** A client also needs a source of masking keys. */
-export interface ClientConnectionOptions extends ConnectionOptions {
-  readonly maskKey: MaskSource
-}
-
 const EMPTY = new Uint8Array(0)
 
 /** One WebSocket connection after its opening handshake, without I/O. RFC 6455, sections 5 to 7. */
@@ -55,18 +44,16 @@ export class Connection {
   readonly #encoder: FrameEncoder
   readonly #fragments = new OutgoingFragments()
   readonly #autoPong: boolean
-  readonly #maxPendingPongs: number
-  /** Chunks that arrived while the decoder still had one. */
+  readonly #pongs: PongQueue
+  /** Chunks that arrived while the decoder still had one, from `#next` on. */
   #waiting: Uint8Array[] = []
+  #next = 0
   #hungry = true
   #sent: CloseFrame | null = null
   #received: CloseFrame | null = null
   #initiator: 'local' | 'remote' | null = null
   #failed = false
   #ended = false
-  /** Automatic pongs since the last `takeOutput`, and the one that newer pings replace when there are too many. */
-  #pongs = 0
-  #latePong: Uint8Array | null = null
 
   constructor(role: 'server', options?: ConnectionOptions)
   constructor(role: 'client', options: ClientConnectionOptions)
@@ -74,14 +61,18 @@ export class Connection {
   constructor(role: Role, options: ConnectionOptions | ClientConnectionOptions = {}) {
     const limits = resolveLimits(options.limits)
     const maskKey = 'maskKey' in options ? options.maskKey : null
+    if (role !== 'client' && role !== 'server')
+      throw new UsageError('WS_BAD_OPTION', 'role must be client or server')
     // 5.1: a client MUST mask all frames, so it cannot go without keys.
-    if (role === 'client' && maskKey === null) throw new UsageError('WS_BAD_OPTION', 'a client needs maskKey')
+    if (role === 'client' && typeof maskKey !== 'function') {
+      throw new UsageError('WS_BAD_OPTION', 'a client needs maskKey')
+    }
     this.role = role
     this.#decoder = new FrameDecoder(role, options.allowedRsv)
     this.#assembler = new MessageAssembler(limits)
     this.#encoder = new FrameEncoder(role, maskKey)
     this.#autoPong = options.autoPong ?? true
-    this.#maxPendingPongs = limits.maxPendingPongs
+    this.#pongs = new PongQueue(this.#encoder, limits.maxPendingPongs)
   }
 
   /** `open` until the first Close frame in either direction, `closed` once the transport ended. */
@@ -104,7 +95,7 @@ export class Connection {
 
   /** Bytes that `takeOutput()` would return. */
   get pendingBytes(): number {
-    return this.#encoder.pendingBytes
+    return this.#encoder.pendingBytes + this.#pongs.lateBytes
   }
 
   /** True while a message has arrived in part. */
@@ -151,12 +142,12 @@ export class Connection {
           if (event.type !== 'text' && event.type !== 'binary') this.#control(event)
           return event
         }
-        const chunk = this.#waiting.shift()
-        if (chunk === undefined) {
+        if (this.#next === this.#waiting.length) {
           this.#hungry = true
+          if (this.#next > 0) this.#forgetInput()
           return null
         }
-        decoder.feed(chunk)
+        decoder.feed(this.#waiting[this.#next++])
       }
     } catch (error) {
       if (!(error instanceof ProtocolViolation)) throw error
@@ -183,7 +174,7 @@ export class Connection {
    * @throws UsageError `WS_NOT_OPEN`, or `WS_BAD_SEQUENCE` inside a fragmented message.
    */
   sendBinary(data: Uint8Array): void {
-    checkBytes(data)
+    requireBytes(data)
     this.#checkMessage()
     this.#encoder.bytes(Opcode.Binary, true, data)
   }
@@ -196,7 +187,7 @@ export class Connection {
    * @throws UsageError `WS_NOT_OPEN`, `WS_BAD_SEQUENCE`, or `WS_BAD_DATA` when text bytes are not UTF-8.
    */
   sendFragment(kind: FragmentKind, data: string | Uint8Array, fin: boolean): void {
-    if (typeof data !== 'string') checkBytes(data)
+    if (typeof data !== 'string') requireBytes(data)
     this.#checkOpen()
     const part = this.#fragments.next(kind, data, fin)
     const opcode =
@@ -228,9 +219,17 @@ export class Connection {
 
   /** Drains what must be written now, in order. Call after every receive, send and close. */
   takeOutput(): readonly Uint8Array[] {
-    this.#flushPong()
-    this.#pongs = 0
+    this.#pongs.taken()
     return this.#encoder.take()
+  }
+
+  /**
+   * Gives segments of `takeOutput()` back, so that their memory is written to again; a faster life for a transport that
+   * knows when it is done with them. Call it once for each, and only when nobody can read them any more. It need not be
+   * called at all.
+   */
+  recycleOutput(segments: readonly Uint8Array[]): void {
+    recycle(segments)
   }
 
   get #discards(): boolean {
@@ -240,10 +239,10 @@ export class Connection {
   #control(event: ProtocolEvent): void {
     if (event.type === 'ping') {
       // 5.5.2: MUST send a Pong in response, unless a Close frame was already received.
-      if (this.#autoPong) this.#pong(event.data)
+      if (this.#autoPong) this.#pongs.answer(event.data)
     } else if (event.type === 'close') {
       this.#received = event.frame
-      this.#waiting = []
+      this.#forgetInput()
       // 5.5.1: MUST send a Close frame in response if none was sent; it echoes the code, and here the reason too.
       if (this.#sent === null && !this.#ended)
         this.#sendClose(event.frame, encodeClosePayload(event.frame), 'remote')
@@ -251,27 +250,17 @@ export class Connection {
     }
   }
 
-  #pong(data: Uint8Array): void {
-    if (this.#pongs < this.#maxPendingPongs) {
-      this.#pongs++
-      this.#encoder.bytes(Opcode.Pong, true, data)
-    } else {
-      // 5.5.3: MAY elect to answer only the most recent Ping; so a peer that pings and never reads costs a bounded amount.
-      this.#latePong = data
-    }
-  }
-
-  #flushPong(): void {
-    if (this.#latePong === null) return
-    this.#encoder.bytes(Opcode.Pong, true, this.#latePong)
-    this.#latePong = null
+  #forgetInput(): void {
+    this.#waiting = []
+    this.#next = 0
+    this.#decoder.feed(EMPTY)
   }
 
   /** 7.1.7: fail the connection. */
   #fail(violation: ProtocolViolation): ProtocolEvent {
     this.#failed = true
-    this.#waiting = []
-    if (this.#sent === null && !this.#ended) {
+    this.#forgetInput()
+    if (this.#sent === null) {
       const frame = { code: violation.closeCode, reason: violation.message }
       this.#sendClose(frame, encodeClosePayload(frame), 'local')
     }
@@ -279,14 +268,14 @@ export class Connection {
   }
 
   #sendClose(frame: CloseFrame, payload: Uint8Array, initiator: 'local' | 'remote'): void {
-    this.#flushPong()
+    this.#pongs.flush()
     this.#sent = frame
     this.#initiator ??= initiator
     this.#encoder.bytes(Opcode.Close, true, payload)
   }
 
   #sendControl(opcode: Opcode, data: Uint8Array): void {
-    checkBytes(data)
+    requireBytes(data)
     // 5.5: all control frames MUST have a payload of 125 bytes or less.
     if (data.length > MAX_CONTROL_PAYLOAD_BYTES) {
       throw new UsageError('WS_CONTROL_PAYLOAD', `${data.length} bytes, a control frame takes 125`)
@@ -306,10 +295,4 @@ export class Connection {
     if (this.#sent !== null || this.#ended)
       throw new UsageError('WS_NOT_OPEN', `the connection is ${this.state}`)
   }
-}
-
-/** Guards against a number or an array from untyped code, which a view's constructor would take for a length. */
-function checkBytes(data: Uint8Array): void {
-  if (!(data instanceof Uint8Array))
-    throw new UsageError('WS_BAD_DATA', `expected a Uint8Array, not ${typeof data}`)
 }

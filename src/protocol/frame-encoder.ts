@@ -1,40 +1,28 @@
 // Strategy: small frames of all connections are written, header and payload, one behind the other into a shared slab and
 // masked there. What one connection wrote without another in between is one segment, so a tick of a hundred sends leaves as
-// one buffer, without a buffer, a view or a second copy per frame, and an idle connection holds nothing. A slab is never
-// written twice, so a segment stays intact until the socket let go of it; then the collector takes the slab.
+// one buffer, without a buffer, a view or a second copy per frame, and an idle connection holds nothing. No byte of a slab
+// is written again before its segment was recycled (output-memory.ts).
 //
 // A short text is written by a loop while it is ASCII, any other by the native writer, behind a header of the likeliest
-// size. Large payloads get memory of their own, header and payload in one: a client must copy to mask anyway. A server's
-// large binary goes beside its header untouched, and the caller must not change it until it has left.
+// size. Frames too large for a slab get memory of their own. A server's large binary goes beside its header untouched,
+// and the caller must not change it until it has left; a client must copy to mask anyway.
 //
 //   text, bytes ──▶ [slab ……|hdr|payload|hdr|payload|……]  ──▶ take(): one view per uninterrupted stretch
-//   large bytes ──▶ [hdr|masked payload] or [hdr] + [payload itself]
-//
-// Hot: what is module state here is memory to be filled, and is reached without a call.
+//   large       ──▶ [hdr|payload], or for a server's binary [hdr] + [payload itself]
 import type { Opcode, Role } from './opcode.js'
-import { dataView, xorMask } from './mask.js'
-import { allocate, utf8Length, view, writeUtf8 } from './runtime.js'
+import { xorMask } from './mask.js'
+import { largeMemory, renewSlab, type Slab, slab, SLAB_BYTES } from './output-memory.js'
+import { utf8Length, view, writeAscii, writeUtf8 } from './runtime.js'
 
 /** A fresh unpredictable 32-bit key per call (5.3, 10.3). The transport owns the pool of random bytes. */
 export type MaskSource = () => number
 
-const SLAB_BYTES = 64 * 1024
 const MAX_HEADER_BYTES = 14
 const LOOP_CHARS = 40
-/** Payloads up to this size are gathered: copying them costs less than a buffer of their own costs in a stream. */
-const GATHER_BYTES = 4096
-/** The same for texts, whose UTF-8 may be three times as long. */
-const GATHER_CHARS = 8192
-
-let slab = allocate(SLAB_BYTES)
-let words = dataView(slab)
-let used = 0
-
-function renewSlab(): void {
-  slab = allocate(SLAB_BYTES)
-  words = dataView(slab)
-  used = 0
-}
+/** Texts up to here are written without asking first how long they will be: three bytes a character at most. */
+const SHORT_CHARS = 4096
+/** Payloads of a server up to this size are gathered: copying them costs less than a buffer of their own in a stream. */
+const GATHER_BYTES = 16 * 1024
 
 /** Builds frames. RFC 6455, section 5.2 and 5.3. It knows nothing of the order in which frames may follow. */
 export class FrameEncoder {
@@ -43,7 +31,7 @@ export class FrameEncoder {
   #segments: Uint8Array[] = []
   #segmentBytes = 0
   /** The stretch of a slab that is being written. */
-  #memory: Uint8Array | null = null
+  #slab: Slab | null = null
   #start = 0
   #end = 0
 
@@ -58,7 +46,12 @@ export class FrameEncoder {
     return this.#segmentBytes + this.#end - this.#start
   }
 
-  /** Drains the frames written so far, in order. The segments are the caller's, to read. */
+  /** How long a frame with a payload of `length` bytes is. */
+  frameBytes(length: number): number {
+    return headerBytes(length) + this.#maskBytes + length
+  }
+
+  /** Drains the frames written so far, in order. Their memory stays as it is until `recycle` is called with them. */
   take(): readonly Uint8Array[] {
     this.#endStretch()
     const segments = this.#segments
@@ -69,78 +62,92 @@ export class FrameEncoder {
 
   /** Adds a frame with `text` as UTF-8; lone surrogates become U+FFFD. */
   text(opcode: Opcode, fin: boolean, text: string): void {
+    const first = fin ? opcode | 0x80 : opcode
     const chars = text.length
-    if (chars > GATHER_CHARS) return this.#largeText(opcode, fin, text)
+    if (chars > SHORT_CHARS) return this.#longText(first, text)
     const at = this.#open(MAX_HEADER_BYTES + 3 * chars)
+    const { bytes } = slab
     const likely = at + headerBytes(chars) + this.#maskBytes
     let end = likely
     if (chars <= LOOP_CHARS) {
       let high = 0
       for (let i = 0; i < chars; i++) {
         const unit = text.charCodeAt(i)
-        slab[end++] = unit
+        bytes[end++] = unit
         high |= unit
       }
-      if (high > 0x7f) end = likely + writeUtf8(slab, text, likely)
+      if (high > 0x7f) end = likely + writeUtf8(bytes, text, likely)
     } else {
-      end = likely + writeUtf8(slab, text, likely)
+      end = likely + writeUtf8(bytes, text, likely)
     }
     const length = end - likely
     const start = at + headerBytes(length) + this.#maskBytes
-    if (start !== likely) slab.copyWithin(start, likely, end)
-    this.#seal(slab, at, fin ? opcode | 0x80 : opcode, length, start, start + length, words)
-    this.#close(start + length)
+    if (start !== likely) bytes.copyWithin(start, likely, end)
+    this.#close(first, at, length, start, start + length)
   }
 
   /** Adds a frame with these bytes. They are never written to; see the strategy for when they are kept. */
   bytes(opcode: Opcode, fin: boolean, payload: Uint8Array): void {
+    const first = fin ? opcode | 0x80 : opcode
     const length = payload.length
-    if (length > GATHER_BYTES) return this.#largeBytes(opcode, fin, payload)
-    const at = this.#open(MAX_HEADER_BYTES + length)
-    const start = at + headerBytes(length) + this.#maskBytes
-    slab.set(payload, start)
-    this.#seal(slab, at, fin ? opcode | 0x80 : opcode, length, start, start + length, words)
-    this.#close(start + length)
+    const head = headerBytes(length) + this.#maskBytes
+    if (length <= GATHER_BYTES || (this.#maskKey !== null && head + length <= SLAB_BYTES)) {
+      const at = this.#open(head + length)
+      const start = at + head
+      slab.bytes.set(payload, start)
+      this.#close(first, at, length, start, start + length)
+    } else if (this.#maskKey === null) {
+      const at = this.#open(head)
+      this.#close(first, at, length, at + head, at + head)
+      this.#push(payload)
+    } else {
+      const frame = largeMemory(head + length)
+      frame.set(payload, head)
+      this.#ownFrame(frame, first, head)
+    }
   }
 
-  #largeText(opcode: Opcode, fin: boolean, text: string): void {
+  #longText(first: number, text: string): void {
+    // Nearly every long text is ASCII, and asking how long it will be takes longer than writing it.
+    const chars = text.length
+    const head = headerBytes(chars) + this.#maskBytes
+    if (head + chars <= SLAB_BYTES) {
+      const at = this.#open(head + chars)
+      const start = at + head
+      if (writeAscii(slab.bytes, text, start)) return this.#close(first, at, chars, start, start + chars)
+      // The stretch stays open, and what was written to it is written over.
+    } else {
+      const frame = largeMemory(head + chars)
+      if (writeAscii(frame, text, head)) return this.#ownFrame(frame, first, head)
+    }
     const length = utf8Length(text)
     const start = headerBytes(length) + this.#maskBytes
-    const frame = allocate(start + length)
+    const frame = largeMemory(start + length)
     writeUtf8(frame, text, start)
-    this.#seal(frame, 0, fin ? opcode | 0x80 : opcode, length, start, frame.length, null)
-    this.#push(frame)
+    this.#ownFrame(frame, first, start)
   }
 
-  #largeBytes(opcode: Opcode, fin: boolean, payload: Uint8Array): void {
-    const length = payload.length
-    const first = fin ? opcode | 0x80 : opcode
-    const start = headerBytes(length) + this.#maskBytes
-    if (this.#maskKey !== null) {
-      const frame = allocate(start + length)
-      frame.set(payload, start)
-      this.#seal(frame, 0, first, length, start, frame.length, null)
-      return this.#push(frame)
-    }
-    const at = this.#open(start)
-    this.#seal(slab, at, first, length, at + start, at + start, null)
-    this.#close(at + start)
-    this.#push(payload)
+  #ownFrame(frame: Uint8Array, first: number, start: number): void {
+    this.#seal(frame, 0, first, frame.length - start, start, frame.length, null)
+    this.#push(frame)
   }
 
   /** Makes room in the slab and returns the place; when that is not behind our last frame, a new stretch begins. */
   #open(need: number): number {
-    if (used + need > SLAB_BYTES) renewSlab()
-    if (this.#memory !== slab || this.#end !== used) {
+    if (slab.used + need > SLAB_BYTES) renewSlab()
+    if (this.#slab !== slab || this.#end !== slab.used) {
       this.#endStretch()
-      this.#memory = slab
-      this.#start = used
+      this.#slab = slab
+      this.#start = this.#end = slab.used
+      slab.live++
     }
-    return used
+    return this.#end
   }
 
-  #close(end: number): void {
-    this.#end = used = end
+  /** Finishes a frame in the slab. */
+  #close(first: number, at: number, length: number, start: number, end: number): void {
+    this.#seal(slab.bytes, at, first, length, start, end, slab.words)
+    this.#end = slab.used = end
   }
 
   #push(segment: Uint8Array): void {
@@ -150,12 +157,14 @@ export class FrameEncoder {
   }
 
   #endStretch(): void {
+    if (this.#slab === null) return
     const bytes = this.#end - this.#start
-    if (bytes > 0) {
-      this.#segments.push(view(this.#memory!, this.#start, this.#end))
+    if (bytes === 0) this.#slab.live--
+    else {
+      this.#segments.push(view(this.#slab.bytes, this.#start, this.#end))
       this.#segmentBytes += bytes
     }
-    this.#memory = null
+    this.#slab = null
     this.#start = this.#end = 0
   }
 

@@ -1,12 +1,7 @@
 // The sans-IO core: frames, messages, the closing handshake. Needs `Uint8Array`, `TextEncoder` and `TextDecoder` only.
 export { CloseCode, type CloseFrame, isWireCloseCode } from './close-code.js'
-export {
-  type ClientConnectionOptions,
-  type CloseOutcome,
-  Connection,
-  type ConnectionOptions,
-  type Shutdown,
-} from './connection.js'
+export { type CloseOutcome, Connection, type Shutdown } from './connection.js'
+export type { ClientConnectionOptions, ConnectionOptions } from './connection-options.js'
 export type { Message, ProtocolEvent } from './event.js'
 export { FrameDecoder, type FramePiece } from './frame-decoder.js'
 export { FrameEncoder, type MaskSource } from './frame-encoder.js'

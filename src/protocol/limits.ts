@@ -6,7 +6,7 @@ export interface Limits {
   readonly maxMessageBytes: number
   /** Frames of one message. Exceeding it fails with 1008. */
   readonly maxFragments: number
-  /** Pongs that may wait for the transport; a newer ping then replaces the newest of them (5.5.3). */
+  /** Pongs that may wait for the transport, besides one more that newer pings replace (5.5.3). */
   readonly maxPendingPongs: number
 }
 

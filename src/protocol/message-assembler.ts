@@ -27,6 +27,7 @@ const LONG_TEXT_BYTES = 2048
 /** Puts pieces of frames together to messages and control events. RFC 6455, section 5.4 and 5.5. */
 export class MessageAssembler {
   readonly #maxMessageBytes: number
+  readonly #maxTextBytes: number
   readonly #maxFragments: number
   /** The opcode of the unfinished message; 0 when there is none. */
   #opcode: number = NONE
@@ -41,6 +42,7 @@ export class MessageAssembler {
 
   constructor(limits: Limits) {
     this.#maxMessageBytes = limits.maxMessageBytes
+    this.#maxTextBytes = Math.min(limits.maxMessageBytes, MAX_TEXT_BYTES)
     this.#maxFragments = limits.maxFragments
   }
 
@@ -62,7 +64,7 @@ export class MessageAssembler {
       if (opcode !== Opcode.Continuation) {
         // 5.4: the fragments of one message MUST NOT be interleaved between the fragments of another.
         if (this.#opcode !== NONE) throw new ProtocolViolation('WS_CONTINUATION_EXPECTED')
-        if (last && fin && piece.frameBytes <= this.#maxMessageBytes) return wholeMessage(piece)
+        if (last && fin && piece.frameBytes <= this.#maxOf(opcode)) return wholeMessage(piece)
         this.#opcode = opcode
       } else if (this.#opcode === NONE) {
         throw new ProtocolViolation('WS_CONTINUATION_UNEXPECTED')
@@ -71,6 +73,10 @@ export class MessageAssembler {
     }
     this.#append(piece)
     return last && fin ? this.#finish() : null
+  }
+
+  #maxOf(opcode: number): number {
+    return opcode === Opcode.Text ? this.#maxTextBytes : this.#maxMessageBytes
   }
 
   /** 10.4: refuses what a header announces before a byte of it is kept. */
@@ -149,7 +155,6 @@ function wholeText(chunk: Uint8Array, start: number, end: number, ascii: boolean
   }
   // Decoding replaces what is invalid by U+FFFD, so a text without one needs no second look. Looking for it costs
   // nothing in a one-byte string, which is what ASCII and Latin-1 decode to.
-  if (bytes > MAX_TEXT_BYTES) throw new ProtocolViolation('WS_MESSAGE_TOO_BIG', `${bytes} bytes of text`)
   if (bytes >= LONG_TEXT_BYTES && isAscii(view(chunk, start, end))) return decodeAscii(chunk, start, end)
   const text = decodeUtf8(chunk, start, end)
   if (text.includes('\ufffd') && !isUtf8(view(chunk, start, end)))

@@ -25,6 +25,12 @@ export class OutgoingFragments {
    * @throws UsageError `WS_BAD_SEQUENCE` or `WS_BAD_DATA`; the state is then as before.
    */
   next(kind: FragmentKind, data: string | Uint8Array, fin: boolean): string | Uint8Array {
+    if (kind !== 'text' && kind !== 'binary' && kind !== 'continuation') {
+      throw new UsageError(
+        'WS_BAD_SEQUENCE',
+        `a fragment is text, binary or continuation, not ${String(kind)}`,
+      )
+    }
     if ((kind === 'continuation') !== this.unfinished) {
       const problem = this.unfinished
         ? 'a fragmented message is not finished'

@@ -22,12 +22,20 @@ const encoder = new TextEncoder()
 
 const utf8Slice: Slice | undefined = works(fast.utf8Slice)
 const latin1Slice: Slice | undefined = works(fast.latin1Slice)
-const utf8Write: Write | undefined = fast.utf8Write
+const utf8Write: Write | undefined = writes(fast.utf8Write)
 
 /** A native slice is used only when it really accepts a plain `Uint8Array`. */
 function works(slice: Slice | undefined): Slice | undefined {
   try {
     return slice?.call(new Uint8Array([0x61, 0x62, 0x63]), 1, 3) === 'bc' ? slice : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function writes(write: Write | undefined): Write | undefined {
+  try {
+    return write?.call(new Uint8Array(4), 'é', 1, 3) === 2 ? write : undefined
   } catch {
     return undefined
   }
@@ -79,6 +87,11 @@ export const writeUtf8: (into: Uint8Array, text: string, offset: number) => numb
   utf8Write === undefined
     ? (into, text, offset) => encoder.encodeInto(text, into.subarray(offset)).written
     : (into, text, offset) => utf8Write.call(into, text, offset, into.length - offset)
+
+/** Writes `text` at `offset` when it is all ASCII; tells whether it was, else what was written means nothing. */
+export function writeAscii(into: Uint8Array, text: string, offset: number): boolean {
+  return encoder.encodeInto(text, view(into, offset, offset + text.length)).read === text.length
+}
 
 /** How many bytes `text` takes as UTF-8. */
 export const utf8Length: (text: string) => number =

@@ -27,3 +27,9 @@ export class UsageError extends Error {
     this.code = code
   }
 }
+
+/** Guards against a number or an array from untyped code, which a view's constructor would take for a length. */
+export function requireBytes(data: Uint8Array): void {
+  if (!(data instanceof Uint8Array))
+    throw new UsageError('WS_BAD_DATA', `expected a Uint8Array, not ${typeof data}`)
+}

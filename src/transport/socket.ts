@@ -2,7 +2,7 @@
 // are the things a user holds on to: promises of sends (SendQueue), of pings (RoundTrips), of messages (Inbox) and of the
 // end. The synchronous path, `write` and `onMessage`, makes no promise and no closure.
 import type { Duplex } from 'node:stream'
-import type { Agreement, RequestHead, ResponseHead } from '../handshake/index.js'
+import type { RequestHead, ResponseHead } from '../handshake/index.js'
 import {
   type CloseOutcome,
   Connection,
@@ -17,28 +17,10 @@ import { NotConnectedError } from './not-connected-error.js'
 import { isParts, type Payload, type PayloadParts, toBytes } from './payload.js'
 import { RoundTrips } from './round-trips.js'
 import { SendQueue } from './send-queue.js'
+import { sendParts } from './send-parts.js'
 import type { SocketSettings } from './socket-options.js'
+import type { SocketOrigin, SocketOutcome } from './socket-outcome.js'
 import { Wire } from './wire.js'
-
-/** How a connection ended. */
-export interface SocketOutcome extends CloseOutcome {
-  /** True when both Close frames were exchanged (RFC 6455 7.1.4). */
-  readonly wasClean: boolean
-  /** Why it did not end cleanly: a `ConnectionError` or a `ProtocolViolation`. Null for a clean end. */
-  readonly error: Error | null
-}
-
-/** Where a socket comes from. */
-export interface SocketOrigin {
-  readonly role: Role
-  /** Without user info. */
-  readonly url: string
-  /** The other end as messages name it, `host:port`. */
-  readonly peer: string
-  readonly agreement: Agreement
-  /** What the other side said in the handshake: a client sees the response, a server the request. */
-  readonly head: RequestHead | ResponseHead
-}
 
 const SENT = Promise.resolve()
 
@@ -257,32 +239,19 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
     return this.#connection.pendingBytes === 0 && this.#wire.writableLength < this.#settings.highWaterMark
   }
 
-  async #sendParts(parts: PayloadParts): Promise<void> {
-    let kind: 'text' | 'binary' | null = null
-    try {
-      for await (const part of parts instanceof Blob
-        ? (parts.stream() as AsyncIterable<Uint8Array>)
-        : parts) {
+  #sendParts(parts: PayloadParts): Promise<void> {
+    return sendParts(parts, {
+      fragment: (kind, data, fin) => {
         this.#checkOpen()
-        const data = typeof part === 'string' ? part : toBytes(part)
-        const type = typeof data === 'string' ? 'text' : 'binary'
-        if (kind !== null && kind !== type)
-          throw new UsageError('WS_BAD_DATA', 'a message is all text or all bytes')
-        this.#connection.sendFragment(kind === null ? type : 'continuation', data, false)
-        kind = type
+        this.#connection.sendFragment(kind, data, fin)
         this.#wire.flush()
-        if (!this.#handedOver) await this.#sends.wait()
-      }
-      if (kind === null) throw new UsageError('WS_BAD_DATA', 'a message needs at least one part')
-      this.#checkOpen()
-    } catch (error) {
+        return this.#handedOver ? null : this.#sends.wait()
+      },
       // A message that has begun cannot be taken back, and no other may follow it: the peer is told that it broke off.
-      if (kind !== null && this.state === 'open') void this.close(1011, 'message broken off')
-      throw error
-    }
-    this.#connection.sendFragment('continuation', kind === 'text' ? '' : new Uint8Array(0), true)
-    this.#wire.flush()
-    if (!this.#handedOver) await this.#sends.wait()
+      breakOff: () => {
+        if (this.state === 'open') void this.close(1011, 'message broken off')
+      },
+    })
   }
 
   #sendWhole(data: Payload): Promise<void> {

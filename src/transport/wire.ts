@@ -8,6 +8,7 @@
 // the same tick leaves in one write at its end, and so does everything sent while a chunk's events are handled. While the
 // stream is full, output stays in the Connection, where pongs are bounded. What the Connection owes the socket (`shutdown`)
 // is settled after every step, with one deadline for the closing handshake.
+import { Socket as NetSocket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Connection, Message, ProtocolViolation } from '../protocol/index.js'
 import { after, type Clock } from './clock.js'
@@ -42,6 +43,8 @@ export class Wire {
   #closed = false
   #timedOut = false
   #error: Error | null = null
+  /** What the stream has been given and has not reported as written. */
+  #inFlight: (readonly Uint8Array[])[] = []
   #cancelDeadline: (() => void) | null = null
 
   constructor(
@@ -136,6 +139,12 @@ export class Wire {
     this.#handler.flushed(this.#stream.writableNeedDrain)
   }
 
+  /** Writes end in the order they were begun in. After an error the memory is left to the collector. */
+  readonly #onWritten = (error: Error | null | undefined): void => {
+    const segments = this.#inFlight.shift()
+    if (!error && segments !== undefined) this.#connection.recycleOutput(segments)
+  }
+
   readonly #onTick = (): void => {
     this.#tick = false
     this.#write(false)
@@ -200,13 +209,17 @@ export class Wire {
     if (stream.writableNeedDrain && !evenIfFull) return
     const segments = this.#connection.takeOutput()
     if (segments.length === 0) return
-    if (segments.length === 1) {
-      stream.write(segments[0])
+    const { length } = segments
+    if (length > 1) stream.cork()
+    for (let i = 0; i < length - 1; i++) stream.write(segments[i])
+    // Only a socket of Node's own is known to be done with the memory when it says so.
+    if (stream instanceof NetSocket) {
+      this.#inFlight.push(segments)
+      stream.write(segments[length - 1], this.#onWritten)
     } else {
-      stream.cork()
-      for (const segment of segments) stream.write(segment)
-      stream.uncork()
+      stream.write(segments[length - 1])
     }
+    if (length > 1) stream.uncork()
     this.#handler.flushed(stream.writableNeedDrain)
   }
 

@@ -114,11 +114,12 @@ async function beWorker(): Promise<void> {
   const zeroed = Array.from({ length: 200 }, () => allocate(1000)).every(bytes =>
     bytes.every(byte => byte === 0),
   )
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port between threads has no origin
-  parentPort?.postMessage({
+  const message: Transcript = {
     lines: transcript(protocol),
     native: { simd: wasmXor() !== null, unzeroedMemory: !zeroed },
-  })
+  }
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port between threads has no origin
+  parentPort?.postMessage(message)
 }
 
 async function main(): Promise<void> {

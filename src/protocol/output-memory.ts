@@ -1,0 +1,75 @@
+// Strategy: fresh memory costs more than everything else about sending (page faults, cold caches, collection), so what was
+// written out is used again. Frames go into the current slab; `live` counts the stretches of a slab that somebody may still
+// read. A user of the core who never calls `recycle` just leaves slabs to the collector; the transport calls it as soon as
+// the operating system has taken a segment, and then each tick writes to the same warm bytes. Larger frames have memory of
+// their own, of which a few are kept. At most 2 MiB of slabs and 4 MiB of larger memory wait here for the process.
+import { dataView } from './mask.js'
+import { allocate } from './runtime.js'
+
+/** The most that fits into a slab. */
+export const SLAB_BYTES: number = 64 * 1024
+const FREE_SLABS = 32
+const FREE_LARGE_BYTES = 4 * 1024 * 1024
+const LARGE_STEP_BYTES = 64 * 1024
+
+/** Memory that frames are written to one behind the other. */
+export interface Slab {
+  readonly bytes: Uint8Array
+  /** The same memory, for `xorMask`. */
+  readonly words: DataView
+  /** The first free byte. */
+  used: number
+  /** Stretches that were begun and not recycled. */
+  live: number
+}
+
+function makeSlab(): Slab {
+  const bytes = allocate(SLAB_BYTES)
+  return { bytes, words: dataView(bytes), used: 0, live: 0 }
+}
+
+const owners = new WeakMap<ArrayBufferLike, Slab | 'large'>()
+const freeSlabs: Slab[] = []
+const freeLarge: ArrayBufferLike[] = []
+let freeLargeBytes = 0
+
+/** The slab that is being filled. */
+export let slab: Slab = makeSlab()
+owners.set(slab.bytes.buffer, slab)
+
+/** Takes a slab with room; the current one goes on to live in the segments that point into it. */
+export function renewSlab(): void {
+  slab = freeSlabs.pop() ?? makeSlab()
+  owners.set(slab.bytes.buffer, slab)
+}
+
+/** Memory for a frame too large for a slab, of exactly `bytes`; not zeroed. */
+export function largeMemory(bytes: number): Uint8Array {
+  const at = freeLarge.findIndex(
+    one => one.byteLength >= bytes && one.byteLength <= 2 * bytes + LARGE_STEP_BYTES,
+  )
+  if (at >= 0) {
+    const [buffer] = freeLarge.splice(at, 1)
+    freeLargeBytes -= buffer.byteLength
+    return new Uint8Array(buffer, 0, bytes)
+  }
+  const memory = allocate(Math.ceil(bytes / LARGE_STEP_BYTES) * LARGE_STEP_BYTES)
+  owners.set(memory.buffer, 'large')
+  return new Uint8Array(memory.buffer, 0, bytes)
+}
+
+/** Nobody will read these segments any more: their memory may be written to again. Memory of others is left alone. */
+export function recycle(segments: readonly Uint8Array[]): void {
+  for (const { buffer } of segments) {
+    const owner = owners.get(buffer)
+    if (owner === undefined) continue
+    if (owner === 'large') {
+      if (freeLargeBytes + buffer.byteLength > FREE_LARGE_BYTES || freeLarge.includes(buffer)) continue
+      freeLarge.push(buffer)
+      freeLargeBytes += buffer.byteLength
+    } else if (--owner.live === 0) {
+      owner.used = 0
+      if (owner !== slab && freeSlabs.length < FREE_SLABS) freeSlabs.push(owner)
+    }
+  }
+}

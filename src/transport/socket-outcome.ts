@@ -1,0 +1,22 @@
+import type { Agreement, RequestHead, ResponseHead } from '../handshake/index.js'
+import type { CloseOutcome, Role } from '../protocol/index.js'
+
+/** How a connection ended. */
+export interface SocketOutcome extends CloseOutcome {
+  /** True when both Close frames were exchanged (RFC 6455 7.1.4). */
+  readonly wasClean: boolean
+  /** Why it did not end cleanly: a `ConnectionError` or a `ProtocolViolation`. Null for a clean end. */
+  readonly error: Error | null
+}
+
+/** Where a socket comes from. */
+export interface SocketOrigin {
+  readonly role: Role
+  /** Without user info. */
+  readonly url: string
+  /** The other end as messages name it, `host:port`. */
+  readonly peer: string
+  readonly agreement: Agreement
+  /** What the other side said in the handshake: a client sees the response, a server the request. */
+  readonly head: RequestHead | ResponseHead
+}
