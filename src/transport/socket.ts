@@ -3,14 +3,7 @@
 // end. The synchronous path, `write` and `onMessage`, makes no promise and no closure.
 import type { Duplex } from 'node:stream'
 import type { RequestHead, ResponseHead } from '../handshake/index.js'
-import {
-  type CloseOutcome,
-  Connection,
-  type Message,
-  type ProtocolViolation,
-  type Role,
-  UsageError,
-} from '../protocol/index.js'
+import { Connection, type Message, type ProtocolViolation, type Role, UsageError } from '../protocol/index.js'
 import { ConnectionError } from './connection-error.js'
 import { Inbox } from './inbox.js'
 import { NotConnectedError } from './not-connected-error.js'

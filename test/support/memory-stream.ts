@@ -10,6 +10,8 @@ import { acceptance } from './raw-peer.js'
 export class MemoryStream extends Duplex {
   /** What each write since the handshake took, in order. */
   writes: Uint8Array[] = []
+  /** The client's request, as text. */
+  request = ''
   /** While true, writes do not end: the network takes nothing more. */
   held = false
   #open = false
@@ -56,7 +58,8 @@ export class MemoryStream extends Duplex {
       this.writes.push(bytes)
     } else {
       this.#open = true
-      this.push(acceptance(Buffer.from(bytes).toString('latin1')))
+      this.request = Buffer.from(bytes).toString('latin1')
+      this.push(acceptance(this.request))
     }
     if (this.held) this.#finish = done
     else done()

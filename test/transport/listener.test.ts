@@ -35,6 +35,8 @@ const echoed = async (socket: Socket): Promise<unknown> => {
   return undefined
 }
 
+const without = (name: string): string => upgradeRequest().replace(new RegExp(`${name}:.*\r\n`), '')
+
 t.test('listens on a free port of 127.0.0.1 by default, and accepts', async t => {
   const { promise, resolve } = withResolvers<[Socket, UpgradeRequest]>()
   const listener = await startListener(t, {}, (socket, request) => resolve([socket, request]))
@@ -94,7 +96,6 @@ t.test('answers extensions that it does not know by none', async t => {
 })
 
 t.test('answers a request that is no valid upgrade with the right status, and ends', async t => {
-  const without = (name: string): string => upgradeRequest().replace(new RegExp(`${name}:.*\r\n`), '')
   const cases: readonly (readonly [string, number, Readonly<Record<string, string>>])[] = [
     [upgradeRequest().replace('GET', 'POST'), 405, { Allow: 'GET' }],
     [upgradeRequest().replace('HTTP/1.1', 'HTTP/1.0'), 400, {}],

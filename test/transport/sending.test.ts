@@ -28,7 +28,7 @@ function hand<T>(): {
   readonly returned: () => boolean
 } {
   const waiting: T[] = []
-  let wake = (): void => {}
+  let wake: (() => void) | undefined
   let returned = false
   const source = (async function* () {
     try {
@@ -45,7 +45,7 @@ function hand<T>(): {
     source,
     give: value => {
       waiting.push(value)
-      wake()
+      wake?.()
     },
     returned: () => returned,
   }
