@@ -10,9 +10,9 @@
 //   text, bytes ──▶ [slab ……|hdr|payload|hdr|payload|……]  ──▶ take(): one view per uninterrupted stretch
 //   large       ──▶ [hdr|payload], or for a server's binary [hdr] + [payload itself]
 import type { Opcode, Role } from './opcode.js'
-import { xorMask } from './mask.js'
+import { copyMasked, xorMask } from './mask.js'
 import { largeMemory, renewSlab, type Slab, slab, SLAB_BYTES } from './output-memory.js'
-import { utf8Length, view, writeAscii, writeUtf8 } from './runtime.js'
+import { utf8Length, writeAscii, writeUtf8 } from './runtime.js'
 
 /** A fresh unpredictable 32-bit key per call (5.3, 10.3). The transport owns the pool of random bytes. */
 export type MaskSource = () => number
@@ -22,7 +22,7 @@ const LOOP_CHARS = 40
 /** Texts up to here are written without asking first how long they will be: three bytes a character at most. */
 const SHORT_CHARS = 4096
 /** Payloads of a server up to this size are gathered: copying them costs less than a buffer of their own in a stream. */
-const GATHER_BYTES = 16 * 1024
+const GATHER_BYTES = 4096
 
 /** Builds frames. RFC 6455, section 5.2 and 5.3. It knows nothing of the order in which frames may follow. */
 export class FrameEncoder {
@@ -83,7 +83,8 @@ export class FrameEncoder {
     const length = end - likely
     const start = at + headerBytes(length) + this.#maskBytes
     if (start !== likely) bytes.copyWithin(start, likely, end)
-    this.#close(first, at, length, start, start + length)
+    this.#seal(slab.bytes, at, first, length, start, slab.words)
+    this.#close(start + length)
   }
 
   /** Adds a frame with these bytes. They are never written to; see the strategy for when they are kept. */
@@ -91,20 +92,31 @@ export class FrameEncoder {
     const first = fin ? opcode | 0x80 : opcode
     const length = payload.length
     const head = headerBytes(length) + this.#maskBytes
-    if (length <= GATHER_BYTES || (this.#maskKey !== null && head + length <= SLAB_BYTES)) {
-      const at = this.#open(head + length)
-      const start = at + head
-      slab.bytes.set(payload, start)
-      this.#close(first, at, length, start, start + length)
-    } else if (this.#maskKey === null) {
-      const at = this.#open(head)
-      this.#close(first, at, length, at + head, at + head)
-      this.#push(payload)
-    } else {
+    const maskKey = this.#maskKey
+    if (maskKey !== null && head + length > SLAB_BYTES) {
       const frame = largeMemory(head + length)
-      frame.set(payload, head)
-      this.#ownFrame(frame, first, head)
+      copyMasked(payload, frame, head, this.#header(frame, 0, first, length, maskKey), null)
+      return this.#push(frame)
     }
+    if (maskKey !== null) {
+      const at = this.#open(head + length)
+      copyMasked(
+        payload,
+        slab.bytes,
+        at + head,
+        this.#header(slab.bytes, at, first, length, maskKey),
+        slab.words,
+      )
+      return this.#close(at + head + length)
+    }
+    const at = this.#open(length > GATHER_BYTES ? head : head + length)
+    this.#header(slab.bytes, at, first, length, null)
+    if (length > GATHER_BYTES) {
+      this.#close(at + head)
+      return this.#push(payload)
+    }
+    slab.bytes.set(payload, at + head)
+    this.#close(at + head + length)
   }
 
   #longText(first: number, text: string): void {
@@ -114,7 +126,10 @@ export class FrameEncoder {
     if (head + chars <= SLAB_BYTES) {
       const at = this.#open(head + chars)
       const start = at + head
-      if (writeAscii(slab.bytes, text, start)) return this.#close(first, at, chars, start, start + chars)
+      if (writeAscii(slab.bytes, text, start)) {
+        this.#seal(slab.bytes, at, first, chars, start, slab.words)
+        return this.#close(start + chars)
+      }
       // The stretch stays open, and what was written to it is written over.
     } else {
       const frame = largeMemory(head + chars)
@@ -128,7 +143,7 @@ export class FrameEncoder {
   }
 
   #ownFrame(frame: Uint8Array, first: number, start: number): void {
-    this.#seal(frame, 0, first, frame.length - start, start, frame.length, null)
+    this.#seal(frame, 0, first, frame.length - start, start, null)
     this.#push(frame)
   }
 
@@ -144,9 +159,8 @@ export class FrameEncoder {
     return this.#end
   }
 
-  /** Finishes a frame in the slab. */
-  #close(first: number, at: number, length: number, start: number, end: number): void {
-    this.#seal(slab.bytes, at, first, length, start, end, slab.words)
+  /** Everything before `end` is written. */
+  #close(end: number): void {
     this.#end = slab.used = end
   }
 
@@ -161,45 +175,53 @@ export class FrameEncoder {
     const bytes = this.#end - this.#start
     if (bytes === 0) this.#slab.live--
     else {
-      this.#segments.push(view(this.#slab.bytes, this.#start, this.#end))
+      // Not a plain view: a stream of Node's would make a `Buffer` of it.
+      this.#segments.push(this.#slab.bytes.subarray(this.#start, this.#end))
       this.#segmentBytes += bytes
     }
     this.#slab = null
     this.#start = this.#end = 0
   }
 
-  /** Writes the header at `at`, for a payload of `length` bytes, and masks what of it lies in `[start, end)`. */
+  /** Writes the header before a payload that lies at `start` already, and masks it. */
   #seal(
     into: Uint8Array,
     at: number,
     first: number,
     length: number,
     start: number,
-    end: number,
-    intoWords: DataView | null,
+    words: DataView | null,
   ): void {
-    const maskKey = this.#maskKey
+    const key = this.#header(into, at, first, length, this.#maskKey)
+    if (key !== 0) xorMask(into, start, start + length, key, words)
+  }
+
+  /** Writes a header at `at`. @returns the masking key, 0 without one. */
+  #header(into: Uint8Array, at: number, first: number, length: number, maskKey: MaskSource | null): number {
     const maskBit = maskKey === null ? 0 : 0x80
     into[at] = first
     if (length < 126) {
       into[at + 1] = length | maskBit
+      at += 2
     } else if (length < 0x1_0000) {
       into[at + 1] = 126 | maskBit
       into[at + 2] = length >> 8
       into[at + 3] = length
+      at += 4
     } else {
       into[at + 1] = 127 | maskBit
       writeUint32(into, at + 2, Math.floor(length / 0x1_0000_0000))
       writeUint32(into, at + 6, length)
+      at += 10
     }
-    if (maskKey === null) return
+    if (maskKey === null) return 0
     // 5.3: a fresh key for every frame.
     const key = maskKey() | 0
-    into[start - 4] = key
-    into[start - 3] = key >> 8
-    into[start - 2] = key >> 16
-    into[start - 1] = key >> 24
-    if (key !== 0) xorMask(into, start, end, key, intoWords)
+    into[at] = key
+    into[at + 1] = key >> 8
+    into[at + 2] = key >> 16
+    into[at + 3] = key >> 24
+    return key
   }
 }
 

@@ -9,6 +9,8 @@
 //     i8x16.bitmask($or))
 // It works on multiples of 64 bytes and returns non-zero when a result byte has its high bit set.
 
+import { view } from './runtime.js'
+
 const MODULE =
   'AGFzbQEAAAABBwFgAn9/AX8DAgEABQMBAAEHEAIGbWVtb3J5AgADeG9yAAAKkwEBkAECAX8DeyAB/REhAwNAIAL9AAQAIAP9USEEIAIg' +
   'BP0LBAAgBSAE/VAhBSAC/QAEECAD/VEhBCACIAT9CwQQIAUgBP1QIQUgAv0ABCAgA/1RIQQgAiAE/QsEICAFIAT9UCEFIAL9AAQwIAP9' +
@@ -27,8 +29,18 @@ interface Exports {
   readonly xor: (bytes: number, key: number) => number
 }
 
-/** What `mask.ts` needs: XOR of `bytes[start, end)`, a multiple of 64 long, in place; the sign of non-ASCII comes back. */
-export type WasmXor = (bytes: Uint8Array, start: number, end: number, key: number) => number
+/**
+ * What `mask.ts` needs: the XOR of `length` bytes, a multiple of 64, from one place to another or to the same; the sign of
+ * non-ASCII comes back.
+ */
+export type WasmXor = (
+  from: Uint8Array,
+  fromStart: number,
+  into: Uint8Array,
+  intoStart: number,
+  length: number,
+  key: number,
+) => number
 
 function load(): WasmXor | null {
   let exports: Exports
@@ -41,14 +53,13 @@ function load(): WasmXor | null {
   }
   const { memory, xor } = exports
   const block = new Uint8Array(memory.buffer, 0, BLOCK_BYTES)
-  return (bytes, start, end, key) => {
+  return (from, fromStart, into, intoStart, length, key) => {
     let high = 0
-    for (let at = start; at < end; at += BLOCK_BYTES) {
-      const length = Math.min(BLOCK_BYTES, end - at)
-      const part = new Uint8Array(bytes.buffer, bytes.byteOffset + at, length)
-      block.set(part)
-      high |= xor(length, key)
-      part.set(length === BLOCK_BYTES ? block : new Uint8Array(memory.buffer, 0, length))
+    for (let at = 0; at < length; at += BLOCK_BYTES) {
+      const bytes = Math.min(BLOCK_BYTES, length - at)
+      block.set(view(from, fromStart + at, fromStart + at + bytes))
+      high |= xor(bytes, key)
+      into.set(bytes === BLOCK_BYTES ? block : view(block, 0, bytes), intoStart + at)
     }
     return high
   }

@@ -8,6 +8,7 @@
 // A key is the four key bytes in wire order read as a little-endian 32-bit number, so byte `i` of a payload meets
 // `key >>> 8 * (i & 3)`. `rotateKey` moves it along when a payload arrives in pieces.
 import { wasmXor } from './mask-wasm.js'
+import { view } from './runtime.js'
 
 const WORDS_BYTES = 8
 const SIMD_BYTES = 1024
@@ -43,7 +44,7 @@ export function xorMask(
     const simd = wasmXor()
     if (simd !== null) {
       at += length & ~63
-      if (simd(bytes, start, at, key) !== 0) high = 0x80
+      if (simd(bytes, start, bytes, start, at - start, key) !== 0) high = 0x80
     }
   }
   if (words === null || length < WORDS_BYTES) return high | xorBytes(bytes, at, end, key)
@@ -64,6 +65,32 @@ export function xorMask(
     high |= a
   }
   return at === end ? high : high | xorBytes(bytes, at, end, key)
+}
+
+/**
+ * Copies `from` to `into[start, …)` and XORs it with `key` on the way. `from` is not written to.
+ *
+ * @param words `dataView(into)`, or null.
+ */
+export function copyMasked(
+  from: Uint8Array,
+  into: Uint8Array,
+  start: number,
+  key: number,
+  words: DataView | null,
+): void {
+  const { length } = from
+  const simd = length >= SIMD_BYTES ? wasmXor() : null
+  if (simd === null) {
+    into.set(from, start)
+    xorMask(into, start, start + length, key, words)
+    return
+  }
+  const blocks = length & ~63
+  simd(from, 0, into, start, blocks, key)
+  if (blocks === length) return
+  into.set(view(from, blocks, length), start + blocks)
+  xorMask(into, start + blocks, start + length, key, words)
 }
 
 /** True when the result of `xorMask` (or an OR of bytes) says that every byte was below 128. */

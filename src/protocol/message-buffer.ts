@@ -22,9 +22,9 @@ const LEAST_BYTES = 256
 const FINAL_SHARE = 8
 const EMPTY = new Uint8Array(0)
 
-let slab = new Uint8Array(0)
+let slab: Uint8Array = new Uint8Array(0)
 let slabUsed = 0
-let scratch = EMPTY
+let scratch: Uint8Array = EMPTY
 
 /** Collects the bytes of one message; empty again after `takeText` or `takeBytes`. */
 export class MessageBuffer {

@@ -28,9 +28,9 @@ function makeSlab(): Slab {
   return { bytes, words: dataView(bytes), used: 0, live: 0 }
 }
 
-const owners = new WeakMap<ArrayBufferLike, Slab | 'large'>()
+const owners = new WeakMap<ArrayBufferLike, Slab | Uint8Array>()
 const freeSlabs: Slab[] = []
-const freeLarge: ArrayBufferLike[] = []
+const freeLarge: Uint8Array[] = []
 let freeLargeBytes = 0
 
 /** The slab that is being filled. */
@@ -45,17 +45,15 @@ export function renewSlab(): void {
 
 /** Memory for a frame too large for a slab, of exactly `bytes`; not zeroed. */
 export function largeMemory(bytes: number): Uint8Array {
-  const at = freeLarge.findIndex(
-    one => one.byteLength >= bytes && one.byteLength <= 2 * bytes + LARGE_STEP_BYTES,
-  )
+  const at = freeLarge.findIndex(one => one.length >= bytes && one.length <= 2 * bytes + LARGE_STEP_BYTES)
   if (at >= 0) {
-    const [buffer] = freeLarge.splice(at, 1)
-    freeLargeBytes -= buffer.byteLength
-    return new Uint8Array(buffer, 0, bytes)
+    const [memory] = freeLarge.splice(at, 1)
+    freeLargeBytes -= memory.length
+    return memory.subarray(0, bytes)
   }
   const memory = allocate(Math.ceil(bytes / LARGE_STEP_BYTES) * LARGE_STEP_BYTES)
-  owners.set(memory.buffer, 'large')
-  return new Uint8Array(memory.buffer, 0, bytes)
+  owners.set(memory.buffer, memory)
+  return memory.subarray(0, bytes)
 }
 
 /** Nobody will read these segments any more: their memory may be written to again. Memory of others is left alone. */
@@ -63,10 +61,10 @@ export function recycle(segments: readonly Uint8Array[]): void {
   for (const { buffer } of segments) {
     const owner = owners.get(buffer)
     if (owner === undefined) continue
-    if (owner === 'large') {
-      if (freeLargeBytes + buffer.byteLength > FREE_LARGE_BYTES || freeLarge.includes(buffer)) continue
-      freeLarge.push(buffer)
-      freeLargeBytes += buffer.byteLength
+    if ('length' in owner) {
+      if (freeLargeBytes + owner.length > FREE_LARGE_BYTES || freeLarge.includes(owner)) continue
+      freeLarge.push(owner)
+      freeLargeBytes += owner.length
     } else if (--owner.live === 0) {
       owner.used = 0
       if (owner !== slab && freeSlabs.length < FREE_SLABS) freeSlabs.push(owner)

@@ -41,14 +41,12 @@ function writes(write: Write | undefined): Write | undefined {
   }
 }
 
-/** Memory that is not zeroed where the runtime has it: every byte must be written before it is shown to anyone. */
-export const allocate: (bytes: number) => Uint8Array<ArrayBuffer> =
-  node === undefined ? bytes => new Uint8Array(bytes) : bytes => plain(node.Buffer.allocUnsafeSlow(bytes))
-
-/** A plain `Uint8Array` over the same memory: its methods are cheaper than a `Buffer`'s, whose views are species calls. */
-function plain(buffer: Uint8Array): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(buffer.buffer as ArrayBuffer, buffer.byteOffset, buffer.byteLength)
-}
+/**
+ * Memory that is not zeroed where the runtime has it: every byte must be written before it is shown to anyone. In Node it
+ * is a `Buffer`, as the chunks of a socket are, so that hot code meets one class of memory only.
+ */
+export const allocate: (bytes: number) => Uint8Array =
+  node === undefined ? bytes => new Uint8Array(bytes) : bytes => node.Buffer.allocUnsafeSlow(bytes)
 
 /** `bytes[start, end)` as a view that is always a plain `Uint8Array`, whatever class `bytes` has. */
 export function view(bytes: Uint8Array, start: number, end: number): Uint8Array {

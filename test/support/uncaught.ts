@@ -50,7 +50,7 @@ async function accepted(onConnection: OnConnection): Promise<void> {
 }
 
 const cases: Readonly<Record<string, () => Promise<void>>> = {
-  async 'onMessage'() {
+  async onMessage() {
     const socket = await open()
     socket.onMessage = fail
     stream.deliver(...messages)
@@ -79,17 +79,17 @@ const cases: Readonly<Record<string, () => Promise<void>>> = {
       uncaught.push(`thrown by resume(): ${(error as Error).message}`)
     }
   },
-  async 'onPing'() {
+  async onPing() {
     const socket = await open()
     socket.onPing = data => fail({ data })
     stream.deliver({ opcode: PING })
   },
-  async 'onPong'() {
+  async onPong() {
     const socket = await open()
     socket.onPong = data => fail({ data })
     stream.deliver({ opcode: PONG })
   },
-  async 'onConnection'() {
+  async onConnection() {
     await accepted(() => fail({ data: 'connection' }))
   },
   async 'onConnection, a HandshakeError'() {
