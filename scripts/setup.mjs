@@ -57,5 +57,8 @@ function build(label, config, target, sources) {
 build('building the library', 'tsconfig.build.json', 'dist', ['src'])
 build('building benches, fuzzers and examples', 'tsconfig.tools.json', 'build', [
   'dist/.built',
-  ...['bench', 'fuzz', 'autobahn', 'examples'],
+  'bench',
+  'fuzz',
+  'autobahn',
+  'examples',
 ])

@@ -244,8 +244,7 @@ export class Connection {
       this.#received = event.frame
       this.#forgetInput()
       // 5.5.1: MUST send a Close frame in response if none was sent; it echoes the code, and here the reason too.
-      if (this.#sent === null && !this.#ended)
-        this.#sendClose(event.frame, encodeClosePayload(event.frame), 'remote')
+      if (this.#sent === null) this.#sendClose(event.frame, encodeClosePayload(event.frame), 'remote')
       this.#initiator ??= 'remote'
     }
   }

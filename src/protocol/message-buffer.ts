@@ -83,13 +83,8 @@ export class MessageBuffer {
 
   /** The bytes, in memory that nobody else will write to. */
   takeBytes(): Uint8Array {
-    let bytes: Uint8Array
-    if (this.#parts === null) {
-      bytes = view(this.#memory, this.#start, this.#end)
-    } else {
-      bytes = allocate(this.#length)
-      this.#joinInto(bytes)
-    }
+    if (this.#parts !== null) this.#finalize(this.#length)
+    const bytes = view(this.#memory, this.#start, this.#end)
     this.#release(this.#end)
     return bytes
   }

@@ -13,6 +13,7 @@ import { type DialOptions, milliseconds } from './dial-options.js'
 import { runPhase } from './phase.js'
 import { Socket } from './socket.js'
 import { resolveSocketOptions, type SocketOptions } from './socket-options.js'
+import { discard } from './stream-events.js'
 import { parseTarget, peerName, type Target } from './target.js'
 
 /** How to connect, and how the connection behaves afterwards. Times are in milliseconds, `Infinity` is no limit. */
@@ -63,7 +64,10 @@ export async function connect(url: string | URL, options: ConnectOptions = {}): 
       timeoutError: () => handshake.refusal ?? new ConnectionError('WS_HANDSHAKE_TIMEOUT', peer, { limitMs }),
     },
     handshake.start,
-  )
+  ).catch((error: unknown) => {
+    discard(stream)
+    throw error
+  })
   const origin = {
     role: 'client',
     url: target.href,
@@ -99,7 +103,7 @@ function clientRequest(target: Target, options: ConnectOptions): ClientRequest {
 function headerList(headers: ConnectOptions['headers'] = []): [string, string][] {
   if (Array.isArray(headers)) return headers.map(([name, value]) => [name, value])
   return Object.entries(headers).flatMap(([name, value]) =>
-    typeof value === 'string'
+    !Array.isArray(value)
       ? [[name, value] as [string, string]]
       : value.map((one): [string, string] => [name, one]),
   )
@@ -108,6 +112,10 @@ function headerList(headers: ConnectOptions['headers'] = []): [string, string][]
 function closeOnAbort(socket: Socket, signal: AbortSignal | undefined): void {
   if (signal === undefined) return
   const abort = (): void => void socket.close(1001, 'aborted')
+  if (signal.aborted) {
+    process.nextTick(abort)
+    return
+  }
   signal.addEventListener('abort', abort, { once: true })
   void socket.closed.then(() => signal.removeEventListener('abort', abort))
 }

@@ -103,8 +103,11 @@ const connect = (
   const limits = phaseLimits(settings, 'WS_CONNECT_TIMEOUT', settings.connectTimeoutMs, peerName(target))
   if (createConnection !== undefined) return runPhase(limits, startOwnConnection(target, createConnection))
   const { socketPath, port } = target
+  // A peer that half-closes behind its Close can still read ours.
   const candidates =
-    socketPath === null ? addresses.map(host => ({ host, port, ...tcp })) : [{ path: socketPath }]
+    socketPath === null
+      ? addresses.map(host => ({ host, port, ...tcp, allowHalfOpen: true }))
+      : [{ path: socketPath, allowHalfOpen: true }]
   return runPhase<Socket>(limits, (resolve, reject) =>
     startRace({ ...settings, candidates, connect: netConnect }, resolve, cause =>
       reject(new ConnectionError('WS_CONNECT_FAILED', peerName(target), { cause })),

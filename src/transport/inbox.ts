@@ -43,6 +43,12 @@ export class Inbox {
     return false
   }
 
+  /** Throws away what nobody has taken. */
+  clear(): void {
+    this.#messages = []
+    this.#bytes = 0
+  }
+
   /** The oldest message. */
   take(): Message | undefined {
     const message = this.#messages.shift()
@@ -65,6 +71,7 @@ export class Inbox {
 
   /** No message will come any more: readers end, or one of them fails with `error`. */
   end(error: Error | null): void {
+    if (this.#ended) return
     this.#ended = true
     this.#error = error
     for (const reader of this.#readers) {

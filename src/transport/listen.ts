@@ -5,7 +5,8 @@ import type { EventEmitter } from 'node:events'
 import { type AddressInfo, createServer, type Server, type Socket as NetSocket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls'
-import type { HeadLimits, RequestHead, UpgradeRequest } from '../handshake/index.js'
+import { type HeadLimits, HeadReader, type RequestHead, type UpgradeRequest } from '../handshake/index.js'
+import { after, type Clock } from './clock.js'
 import { milliseconds } from './dial-options.js'
 import { acceptUpgrade, readRequest } from './server-handshake.js'
 import { Socket } from './socket.js'
@@ -65,24 +66,29 @@ const HANDSHAKE_TIMEOUT_MS = 10_000
 export async function listen(options: ListenOptions, onConnection: OnConnection): Promise<Listener> {
   const acceptor = new SocketAcceptor(options, onConnection)
   const { tls, host = '127.0.0.1', port = 0, path } = options
+  const pending = new PendingStreams(
+    acceptor.limits.clock,
+    tls === undefined ? Infinity : acceptor.limits.limitMs,
+  )
+  const serve = (stream: NetSocket): void => {
+    pending.secured(remoteName(stream))
+    acceptor.read(stream)
+  }
+  // A peer that half-closes can still read what it is owed, the answer to its Close above all.
   const server: Server =
     tls === undefined
-      ? createServer(stream => acceptor.read(stream))
+      ? createServer({ allowHalfOpen: true }, serve)
       : // Without a list, a client that offers only h2 would be connected all the same (RFC 7301, section 3.2).
-        createTlsServer({ ALPNProtocols: ['http/1.1'], ...tls }, stream => acceptor.read(stream))
+        createTlsServer({ ALPNProtocols: ['http/1.1'], allowHalfOpen: true, ...tls } as TlsOptions, serve)
   // Connections that end inside the TLS handshake.
   server.on('tlsClientError', () => {})
-  const pending = new Set<NetSocket>()
-  server.on('connection', (stream: NetSocket) => {
-    stream.setNoDelay(true)
-    swallowErrors(stream)
-    pending.add(stream)
-    stream.once('close', () => pending.delete(stream))
-  })
+  server.on('connection', (stream: NetSocket) => pending.add(stream))
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(path === undefined ? { host, port } : { path }, () => {
       server.off('error', reject)
+      // An accept that fails later, for want of file descriptors say, must not end the process.
+      server.on('error', () => {})
       resolve()
     })
   })
@@ -93,7 +99,7 @@ export async function listen(options: ListenOptions, onConnection: OnConnection)
     server.close()
     await acceptor.close()
     // What is left never finished its handshake.
-    for (const stream of pending) stream.destroy()
+    pending.destroy()
     await ended
   }
   return {
@@ -137,6 +143,48 @@ function requestHead({ method = '', url = '', httpVersion, rawHeaders }: NodeReq
   return { method, target: url, version: httpVersion, headers }
 }
 
+/**
+ * Connections from their first packet on, and the time limit of those that still have a TLS handshake before them. TLS
+ * makes a second stream of each, which is known to be the same by its remote end.
+ */
+class PendingStreams {
+  readonly #clock: Clock
+  readonly #tlsLimitMs: number
+  readonly #streams = new Set<NetSocket>()
+  readonly #timers = new Map<string, () => void>()
+
+  constructor(clock: Clock, tlsLimitMs: number) {
+    this.#clock = clock
+    this.#tlsLimitMs = tlsLimitMs
+  }
+
+  add(stream: NetSocket): void {
+    stream.setNoDelay(true)
+    swallowErrors(stream)
+    this.#streams.add(stream)
+    stream.once('close', () => {
+      this.#streams.delete(stream)
+      this.secured(key)
+    })
+    const key = remoteName(stream)
+    if (stream.remoteAddress === undefined) return
+    this.#timers.set(
+      key,
+      after(this.#clock, this.#tlsLimitMs, () => stream.destroy()),
+    )
+  }
+
+  /** The TLS handshake behind this name is over. */
+  secured(key: string): void {
+    this.#timers.get(key)?.()
+    this.#timers.delete(key)
+  }
+
+  destroy(): void {
+    for (const stream of this.#streams) stream.destroy()
+  }
+}
+
 class SocketAcceptor {
   readonly sockets = new Set<Socket>()
   readonly #options: AcceptOptions
@@ -149,14 +197,18 @@ class SocketAcceptor {
     this.#options = options
     this.#settings = resolveSocketOptions(options)
     this.#onConnection = onConnection
+    HeadReader.forRequest(options.headLimits)
     this.#limitMs = milliseconds('handshakeTimeoutMs', options.handshakeTimeoutMs, HANDSHAKE_TIMEOUT_MS)
+  }
+
+  get limits(): { readonly clock: Clock; readonly limitMs: number } {
+    return { clock: this.#settings.clock, limitMs: this.#limitMs }
   }
 
   /** A new connection, of which nothing has been read. */
   read(stream: Duplex): void {
     const { headLimits = {} } = this.#options
-    const limits = { clock: this.#settings.clock, limitMs: this.#limitMs, headLimits }
-    readRequest(stream, limits, ({ head, rest }) => this.accept(stream, head, rest))
+    readRequest(stream, { ...this.limits, headLimits }, ({ head, rest }) => this.accept(stream, head, rest))
   }
 
   /** A connection whose request was read. */
@@ -165,11 +217,7 @@ class SocketAcceptor {
       stream.destroy()
       return
     }
-    const { clock } = this.#settings
-    const accepted = acceptUpgrade(stream, head, this.#options.subprotocols ?? [], {
-      clock,
-      limitMs: this.#limitMs,
-    })
+    const accepted = acceptUpgrade(stream, head, this.#options.subprotocols ?? [], this.limits)
     if (accepted === null) return
     const { agreement, upgrade } = accepted
     const origin = { role: 'server', url: head.target, peer: remoteName(stream), agreement, head } as const

@@ -36,6 +36,7 @@ export const runPhase = <T>(
       return
     }
     let settled = false
+    let givenUp = false
     let cancel: (() => void) | undefined
     const settle = (): boolean => {
       if (settled) return false
@@ -46,6 +47,7 @@ export const runPhase = <T>(
     }
     const giveUp = (error: Error): void => {
       if (!settle()) return
+      givenUp = true
       cancel?.()
       reject(error)
     }
@@ -60,6 +62,7 @@ export const runPhase = <T>(
       cancel = start(value => {
         if (settle()) resolve({ value, ms: clock.now() - startedAt })
       }, fail)
+      if (givenUp) cancel()
     } catch (error) {
       fail(error)
     }

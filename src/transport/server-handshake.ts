@@ -35,16 +35,19 @@ export function readRequest(
     discard(stream)
   }
   const onData = (chunk: Uint8Array): void => {
+    let read: ReadHead
     try {
       const result = reader.receive(chunk)
       if (result === null) return
       stream.pause()
       forget()
-      done(result)
+      read = result
     } catch (error) {
       forget()
       refuse(stream, error, options)
+      return
     }
+    done(read)
   }
   const stopTimer = after(options.clock, options.limitMs, () => {
     forget()
@@ -86,6 +89,7 @@ function refuse(
   options: { readonly clock: Clock; readonly limitMs: number },
 ): void {
   if (!(error instanceof HandshakeError)) throw error
+  if (stream.destroyed) return
   const stopTimer = after(options.clock, options.limitMs, () => stream.destroy())
   swallowErrors(stream)
   stream.once('close', stopTimer)

@@ -1,4 +1,4 @@
-import { type Limits, type MaskSource, UsageError } from '../protocol/index.js'
+import { type Limits, type MaskSource, resolveLimits, UsageError } from '../protocol/index.js'
 import { type Clock, systemClock } from './clock.js'
 import { milliseconds } from './dial-options.js'
 import { systemMaskKey } from './mask-source.js'
@@ -57,7 +57,7 @@ const MAX_QUEUED_MESSAGES = 16
  */
 export function resolveSocketOptions(options: SocketOptions): SocketSettings {
   return {
-    limits: options.limits ?? {},
+    limits: resolveLimits(options.limits),
     autoPong: options.autoPong ?? true,
     closeTimeoutMs: milliseconds('closeTimeoutMs', options.closeTimeoutMs, CLOSE_TIMEOUT_MS),
     highWaterMark: count('highWaterMark', options.highWaterMark, HIGH_WATER_MARK),

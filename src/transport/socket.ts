@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream'
 import type { RequestHead, ResponseHead } from '../handshake/index.js'
 import { Connection, type Message, type ProtocolViolation, type Role, UsageError } from '../protocol/index.js'
 import { ConnectionError } from './connection-error.js'
-import { Inbox } from './inbox.js'
+import { Incoming, type IncomingSource } from './incoming.js'
 import { NotConnectedError } from './not-connected-error.js'
 import { isParts, type Payload, type PayloadParts, toBytes } from './payload.js'
 import { RoundTrips } from './round-trips.js'
@@ -37,13 +37,10 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
   readonly #peer: string
   readonly #connection: Connection
   readonly #wire: Wire
-  readonly #inbox: Inbox
+  readonly #incoming: Incoming
   readonly #sends = new SendQueue()
   readonly #pings: RoundTrips
   #resolveClosed!: (outcome: SocketOutcome) => void
-  #onMessage: ((message: Message) => void) | null = null
-  /** Asked for by the user, unlike the pause of a full inbox. */
-  #paused = false
   #terminated = false
   #violation: ProtocolViolation | null = null
   #outcome: SocketOutcome | null = null
@@ -57,7 +54,7 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
     this.#peer = origin.peer
     this.#settings = settings
     this.#connection = new Connection(origin.role, settings)
-    this.#inbox = new Inbox(settings.maxQueuedMessages)
+    this.#incoming = new Incoming(this.#source(), settings)
     this.#pings = new RoundTrips(settings.clock)
     this.closed = new Promise(resolve => {
       this.#resolveClosed = resolve
@@ -66,7 +63,7 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
       stream,
       this.#connection,
       {
-        message: message => this.#deliver(message),
+        message: message => this.#incoming.deliver(message),
         ping: data => this.onPing?.(data),
         pong: data => {
           this.#pings.answer(data)
@@ -74,6 +71,7 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
         },
         failed: violation => {
           this.#violation = violation
+          this.#incoming.end(violation)
         },
         flushed: full => this.#sends.flushed(full && this.bufferedAmount >= this.#settings.highWaterMark),
         ended: (cause, timedOut) => this.#end(cause, timedOut),
@@ -102,12 +100,11 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
    * Bytes of a binary message belong to the receiver.
    */
   get onMessage(): ((message: Message) => void) | null {
-    return this.#onMessage
+    return this.#incoming.callback
   }
 
   set onMessage(callback: ((message: Message) => void) | null) {
-    this.#onMessage = callback
-    if (callback !== null && !this.#inbox.empty) process.nextTick(() => this.#unload())
+    this.#incoming.callback = callback
   }
 
   /**
@@ -189,19 +186,18 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
   /** Ends the connection at once: no Close frame, and what is buffered is dropped. */
   terminate(): void {
     this.#terminated = true
+    this.#incoming.stop()
     this.#wire.destroy()
   }
 
   /** Stops delivering messages and slows the peer down; pings wait as well. */
   pause(): void {
-    this.#paused = true
-    this.#wire.pause()
+    this.#incoming.pause()
   }
 
   /** Goes on delivering. */
   resume(): void {
-    this.#paused = false
-    this.#unload()
+    this.#incoming.resume()
   }
 
   /**
@@ -211,14 +207,7 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
    */
   [Symbol.asyncIterator](): AsyncIterator<Message, undefined> {
     return {
-      next: () => {
-        const inbox = this.#inbox
-        // What was received before the end still counts.
-        if (this.#outcome !== null && inbox.empty && !this.#paused) this.#wire.resume()
-        const next = inbox.next()
-        if (!this.#paused && inbox.empty) this.#wire.resume()
-        return next
-      },
+      next: () => this.#incoming.next(),
       return: () => Promise.resolve({ value: undefined, done: true }),
     }
   }
@@ -229,7 +218,26 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
   }
 
   get #handedOver(): boolean {
-    return this.#connection.pendingBytes === 0 && this.#wire.writableLength < this.#settings.highWaterMark
+    return (
+      this.#connection.pendingBytes === 0 &&
+      !(this.#wire.full && this.#wire.writableLength >= this.#settings.highWaterMark)
+    )
+  }
+
+  #source(): IncomingSource {
+    const connection = this.#connection
+    const ended = (): boolean => this.#outcome !== null
+    return {
+      get open() {
+        return connection.state === 'open'
+      },
+      get ended() {
+        return ended()
+      },
+      pause: () => this.#wire.pause(),
+      resume: () => this.#wire.resume(),
+      abandon: () => void this.close(1011),
+    }
   }
 
   #sendParts(parts: PayloadParts): Promise<void> {
@@ -244,6 +252,7 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
       breakOff: () => {
         if (this.state === 'open') void this.close(1011, 'message broken off')
       },
+      ended: this.closed,
     })
   }
 
@@ -264,33 +273,6 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
     }
   }
 
-  /** @returns false when a reader got it, who must see to it before the next event. */
-  #deliver(message: Message): boolean {
-    const inbox = this.#inbox
-    const open = this.#connection.state === 'open'
-    // Only our own Close can have come before a message.
-    if (!open && !this.#settings.deliverWhileClosing) return true
-    if (this.#onMessage !== null && inbox.empty) {
-      this.#onMessage(message)
-      return true
-    }
-    // After our Close there is no pause to wait for room: the peer's Close is behind.
-    if (!open && inbox.full) return true
-    if (inbox.put(message)) return false
-    if (inbox.full && open) this.#wire.pause()
-    return true
-  }
-
-  /** Delivers queued messages to `onMessage`, then goes on reading. */
-  #unload(): void {
-    while (this.#onMessage !== null && !this.#paused) {
-      const message = this.#inbox.take()
-      if (message === undefined) break
-      this.#onMessage(message)
-    }
-    if (!this.#paused && !this.#inbox.full) this.#wire.resume()
-  }
-
   #end(cause: Error | null, timedOut: boolean): void {
     const frames = this.#connection.outcome
     const wasClean = frames.sent !== null && frames.received !== null
@@ -299,7 +281,7 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
     const lost = error ?? new ConnectionError('WS_CONNECTION_LOST', this.#peer, { phase: 'closing' })
     this.#sends.fail(lost)
     this.#pings.fail(lost)
-    this.#inbox.end(this.#terminated ? null : error)
+    this.#incoming.end(error)
     this.#resolveClosed(this.#outcome)
   }
 

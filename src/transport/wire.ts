@@ -28,6 +28,13 @@ export interface WireHandler {
   ended(cause: Error | null, timedOut: boolean): void
 }
 
+/** Throws an error of the user's own callback where nobody of ours is on the stack. */
+export function throwLater(error: unknown): void {
+  queueMicrotask(() => {
+    throw error
+  })
+}
+
 /** Reads and writes one stream for one connection. */
 export class Wire {
   readonly #stream: Duplex
@@ -39,6 +46,8 @@ export class Wire {
   #pulling = false
   #tick = false
   #yielded = false
+  /** The stream has ended: what is left is delivered whether reading is paused or not. */
+  #draining = false
   #endWritten = false
   #closed = false
   #timedOut = false
@@ -69,6 +78,11 @@ export class Wire {
   /** Bytes handed to the stream that the operating system has not taken yet. */
   get writableLength(): number {
     return this.#stream.writableLength
+  }
+
+  /** True while the stream asks for a pause in writing. */
+  get full(): boolean {
+    return this.#stream.writableNeedDrain
   }
 
   /** Begins to read. `rest` is what came behind the head of the handshake. */
@@ -124,6 +138,7 @@ export class Wire {
   }
 
   readonly #onEnd = (): void => {
+    this.#drain()
     this.#connection.receiveEnd()
     this.#settle()
   }
@@ -160,6 +175,7 @@ export class Wire {
     if (this.#closed) return
     this.#closed = true
     this.#cancelDeadline?.()
+    this.#drain()
     this.#connection.receiveEnd()
     const stream = this.#stream
     stream.off('data', this.#onData).off('end', this.#onEnd).off('error', this.#onError)
@@ -173,11 +189,11 @@ export class Wire {
     const handler = this.#handler
     this.#pulling = true
     try {
-      while (this.#reading) {
+      while (this.#reading || this.#draining) {
         const event = connection.nextEvent()
         if (event === null) break
         if (event.type === 'text' || event.type === 'binary') {
-          if (handler.message(event)) continue
+          if (handler.message(event) || this.#draining) continue
           this.#yield()
           break
         }
@@ -186,14 +202,22 @@ export class Wire {
         else if (event.type === 'fail') handler.failed(event.violation)
       }
     } catch (error) {
-      // Only the user's own callbacks throw here. The peer is told, and the error goes where an uncaught one goes.
+      // Only the user's own callbacks throw here. The peer is told, and the error goes where an uncaught one goes, from
+      // wherever this was called.
       connection.close(1011)
-      throw error
+      throwLater(error)
     } finally {
       this.#pulling = false
       this.#write(false)
       this.#settle()
     }
+  }
+
+  /** Nothing more will come: what was received is handed over, paused or not. */
+  #drain(): void {
+    this.#draining = true
+    this.#pull()
+    this.#draining = false
   }
 
   /** Goes on pulling once all microtasks are done, which a tick alone would come before. */

@@ -1,4 +1,5 @@
-import { Connection, type ConnectionOptions } from '../../src/protocol/connection.js'
+import { Connection } from '../../src/protocol/connection.js'
+import type { ConnectionOptions } from '../../src/protocol/connection-options.js'
 import type { ProtocolEvent } from '../../src/protocol/event.js'
 import type { Role } from '../../src/protocol/opcode.js'
 import { concat, type Frame, parseFrames } from './frames.js'

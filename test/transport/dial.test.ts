@@ -285,9 +285,17 @@ t.test('passes TCP options on', async t => {
   ]
   for (const tcp of tcps) (await dialUrl(`ws://${host}:${port}/`, { tcp, netConnect: spy })).socket.destroy()
   t.same(seen, [
-    { host, port, noDelay: true, keepAlive: false, keepAliveInitialDelay: 0 },
-    { host, port, noDelay: false, keepAlive: true, keepAliveInitialDelay: 0 },
-    { host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: 5_000, localAddress: host },
+    { host, port, noDelay: true, keepAlive: false, keepAliveInitialDelay: 0, allowHalfOpen: true },
+    { host, port, noDelay: false, keepAlive: true, keepAliveInitialDelay: 0, allowHalfOpen: true },
+    {
+      host,
+      port,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: 5_000,
+      localAddress: host,
+      allowHalfOpen: true,
+    },
   ])
 })
 

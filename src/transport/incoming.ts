@@ -1,0 +1,111 @@
+// Strategy: where messages go: to the user's callback, synchronously; to a reader that waits; or to the inbox, and when that
+// is full the wire stops reading. A callback that throws has said that it cannot go on: the connection is closed with
+// 1011 and the error goes the way of every uncaught error, from wherever the message came.
+import type { Message } from '../protocol/index.js'
+import { Inbox } from './inbox.js'
+import { throwLater } from './wire.js'
+
+/** What the way of a message depends on. */
+export interface IncomingSource {
+  /** False once either side has sent a Close frame. */
+  readonly open: boolean
+  /** True once the connection is gone. */
+  readonly ended: boolean
+  pause(): void
+  resume(): void
+  /** The callback cannot go on. */
+  abandon(): void
+}
+
+/** Messages on their way to the user. */
+export class Incoming {
+  readonly #source: IncomingSource
+  readonly #inbox: Inbox
+  readonly #deliverWhileClosing: boolean
+  #callback: ((message: Message) => void) | null = null
+  /** Asked for by the user, unlike the pause of a full inbox. */
+  #paused = false
+  #stopped = false
+
+  constructor(
+    source: IncomingSource,
+    options: { readonly maxQueuedMessages: number; readonly deliverWhileClosing: boolean },
+  ) {
+    this.#source = source
+    this.#inbox = new Inbox(options.maxQueuedMessages)
+    this.#deliverWhileClosing = options.deliverWhileClosing
+  }
+
+  get callback(): ((message: Message) => void) | null {
+    return this.#callback
+  }
+
+  set callback(callback: ((message: Message) => void) | null) {
+    this.#callback = callback
+    if (callback !== null && !this.#inbox.empty) process.nextTick(() => this.#unload())
+  }
+
+  /** @returns false when a reader got the message, who must see to it before the next event. */
+  deliver(message: Message): boolean {
+    if (this.#stopped) return true
+    const inbox = this.#inbox
+    const { open } = this.#source
+    // Only our own Close can have come before a message.
+    if (!open && !this.#deliverWhileClosing) return true
+    if (this.#callback !== null && inbox.empty && !this.#paused) {
+      this.#callback(message)
+      return true
+    }
+    // After our Close there is no pause to wait for room: the peer's Close is behind.
+    if (!open && inbox.full) return true
+    if (inbox.put(message)) return false
+    if (inbox.full && open) this.#source.pause()
+    return true
+  }
+
+  /** The next message for a reader, or the end. */
+  next(): Promise<IteratorResult<Message, undefined>> {
+    // What was received before the end still counts.
+    if (this.#source.ended && this.#inbox.empty && !this.#paused) this.#source.resume()
+    const next = this.#inbox.next()
+    if (!this.#paused && this.#inbox.empty) this.#source.resume()
+    return next
+  }
+
+  pause(): void {
+    this.#paused = true
+    this.#source.pause()
+  }
+
+  resume(): void {
+    this.#paused = false
+    this.#unload()
+  }
+
+  /** Nothing more is delivered, not even what was received. */
+  stop(): void {
+    this.#stopped = true
+  }
+
+  /** No message will come any more; readers end, or fail with `error`. */
+  end(error: Error | null): void {
+    this.#inbox.end(this.#stopped ? null : error)
+  }
+
+  /** Delivers queued messages to the callback, then goes on reading. */
+  #unload(): void {
+    while (this.#callback !== null && !this.#paused && !this.#stopped) {
+      const message = this.#inbox.take()
+      if (message === undefined) break
+      try {
+        this.#callback(message)
+      } catch (error) {
+        this.#inbox.clear()
+        this.#source.abandon()
+        throwLater(error)
+        return
+      }
+    }
+    if (!this.#paused && !this.#inbox.full) this.#source.resume()
+  }
+}
