@@ -120,12 +120,16 @@ export interface HandshakeErrorOptions {
  * 0 when no head could be read.
  */
 export class HandshakeError extends Error {
+  /** What was wrong; stable, unlike the message. */
   readonly code: HandshakeErrorCode
+  /** On a server the status to refuse with; on a client the one that was answered, 0 when no head could be read. */
   readonly status: number
+  /** On a server the headers of the refusal; on a client those of the response. */
   readonly headers: HeaderList
   /** The response this error is about, on a client; `null` on a server, or when no head could be read. */
   readonly response: RefusedResponse | null
 
+  /** @param options replace what the table says for `code`. */
   constructor(code: HandshakeErrorCode, options: HandshakeErrorOptions = {}) {
     const fault = faults[code]
     super(

@@ -23,6 +23,7 @@ export class ResponseBody {
   #complete: boolean
   #truncated = false
 
+  /** @param maxBytes how much of the body is kept. Default 64 KiB. */
   constructor(head: ResponseHead, maxBytes: number = DEFAULT_MAX_BYTES) {
     const { status, headers } = head
     this.#maxBytes = maxBytes

@@ -1,10 +1,8 @@
 import { CloseCode, type CloseFrame, isWireCloseCode } from './close-code.js'
 import { MAX_CONTROL_PAYLOAD_BYTES } from './opcode.js'
-import { allocate, decodeUtf8, isUtf8, utf8Length, view, writeUtf8 } from './runtime.js'
+import { allocate, decodeUtf8, EMPTY, isUtf8, utf8Length, view, writeUtf8 } from './runtime.js'
 import { UsageError } from './usage-error.js'
 import { ProtocolViolation } from './violation.js'
-
-const EMPTY = new Uint8Array(0)
 
 /**
  * Reads the payload of a received Close frame. RFC 6455, section 5.5.1.

@@ -18,6 +18,7 @@ import { MAX_CONTROL_PAYLOAD_BYTES, Opcode, type Role } from './opcode.js'
 import { OutgoingFragments, type FragmentKind } from './outgoing-fragments.js'
 import { recycle } from './output-memory.js'
 import { PongQueue } from './pong-queue.js'
+import { EMPTY } from './runtime.js'
 import { requireBytes, UsageError } from './usage-error.js'
 import { ProtocolViolation } from './violation.js'
 
@@ -34,10 +35,9 @@ export interface CloseOutcome {
   readonly initiator: 'local' | 'remote' | null
 }
 
-const EMPTY = new Uint8Array(0)
-
 /** One WebSocket connection after its opening handshake, without I/O. RFC 6455, sections 5 to 7. */
 export class Connection {
+  /** Which end this is. */
   readonly role: Role
   readonly #decoder: FrameDecoder
   readonly #assembler: MessageAssembler
@@ -55,6 +55,7 @@ export class Connection {
   #failed = false
   #ended = false
 
+  /** @throws UsageError `WS_BAD_OPTION` for an option or a limit that makes no sense. */
   constructor(role: 'server', options?: ConnectionOptions)
   constructor(role: 'client', options: ClientConnectionOptions)
   constructor(role: Role, options?: ConnectionOptions | ClientConnectionOptions)
@@ -81,6 +82,7 @@ export class Connection {
     return this.#sent === null && this.#received === null ? 'open' : 'closing'
   }
 
+  /** What the transport owes the socket now; ask after every receive, send and close, once the output is written. */
   get shutdown(): Shutdown {
     // 7.1.7: after a failure nothing more is expected of the peer.
     if (this.#ended || this.#failed) return 'end'
@@ -89,6 +91,7 @@ export class Connection {
     return this.#received !== null && this.role === 'server' ? 'end' : 'await-peer'
   }
 
+  /** The Close frames so far, and who was first. */
   get outcome(): CloseOutcome {
     return { sent: this.#sent, received: this.#received, initiator: this.#initiator }
   }
@@ -157,7 +160,6 @@ export class Connection {
 
   /**
    * Sends a text message; lone surrogates become U+FFFD (8.1: what is sent MUST be UTF-8).
-   *
    * @throws UsageError `WS_NOT_OPEN`, or `WS_BAD_SEQUENCE` inside a fragmented message.
    */
   sendText(data: string): void {
@@ -208,7 +210,6 @@ export class Connection {
 
   /**
    * Starts the closing handshake (7.1.2). Does nothing once a Close frame was sent. 1005 sends an empty Close frame.
-   *
    * @throws UsageError `WS_BAD_CLOSE` for a code that must not be sent or a reason over 123 bytes.
    */
   close(code: number = CloseCode.Normal, reason = ''): void {

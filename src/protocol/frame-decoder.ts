@@ -8,8 +8,12 @@
 //
 // A header always yields a piece, if an empty one, so that the assembler can refuse what it declares at once. Hot: no
 // allocation but the word view that `xorMask` needs, once a chunk and only when a frame is worth it.
+//
+// Code that has met two classes of `Uint8Array` runs at half its speed from then on, so all memory of our own is of the
+// class that chunks have (`allocate`).
 import { MAX_CONTROL_PAYLOAD_BYTES, Opcode, type Role } from './opcode.js'
 import { dataView, isAscii, rotateKey, xorMask } from './mask.js'
+import { allocate, EMPTY } from './runtime.js'
 import { ProtocolViolation } from './violation.js'
 
 /** Part of one frame's payload, already unmasked: `chunk[start, end)`. The decoder reuses the object. */
@@ -36,7 +40,6 @@ export interface FramePiece {
 
 type MutablePiece = { -readonly [K in keyof FramePiece]: FramePiece[K] }
 
-const EMPTY = new Uint8Array(0)
 const WORDS_FROM_BYTES = 64
 const MANY_FRAMES_BYTES = 256
 
@@ -105,12 +108,46 @@ export class FrameDecoder {
   next(): boolean {
     const piece = this.#piece
     const chunk = this.#chunk
+    const at = this.#at
+    const first = chunk[at]
+    // What nearly every call finds, without another call: a short data frame, whole in the chunk. Beyond the chunk's end
+    // there is `undefined`, which is equal to nothing.
+    if ((first === 0x81 || first === 0x82) && piece.last && this.#headerBytes === 0) {
+      const second = chunk[at + 1]
+      const masked = this.#expectMask
+      const length = masked ? second - 0x80 : second
+      const start = masked ? at + 6 : at + 2
+      const end = start + length
+      if (length >= 0 && length < 126 && end <= chunk.length) {
+        this.#at = end
+        piece.opcode = (first & 0xf) as Opcode
+        piece.fin = true
+        piece.rsv = 0
+        piece.start = start
+        piece.end = end
+        piece.frameBytes = length
+        piece.first = true
+        piece.ascii = false
+        if (masked) {
+          const key =
+            chunk[start - 4] | (chunk[start - 3] << 8) | (chunk[start - 2] << 16) | (chunk[start - 1] << 24)
+          if (this.#words === null && length >= WORDS_FROM_BYTES) this.#words = dataView(chunk)
+          // 5.3: octet i of the payload is XORed with octet i modulo 4 of the key.
+          piece.ascii = isAscii(xorMask(chunk, start, end, key, this.#words))
+        }
+        return true
+      }
+    }
+    return this.#other(piece, chunk, at)
+  }
+
+  /** All other frames, and parts of frames. */
+  #other(piece: MutablePiece, chunk: Uint8Array, at: number): boolean {
     if (!piece.last) {
-      if (this.#at === chunk.length) return this.#drained()
+      if (at === chunk.length) return this.#drained()
       piece.first = false
       return this.#payload(chunk)
     }
-    const at = this.#at
     const available = chunk.length - at
     if (available === 0) return this.#drained()
     if (this.#headerBytes !== 0 || available < 2) return this.#spanningHeader(chunk)
@@ -136,7 +173,7 @@ export class FrameDecoder {
 
   /** Collects a header that the end of a chunk cut; each byte is looked at as soon as it is there. */
   #spanningHeader(chunk: Uint8Array): boolean {
-    const header = (this.#header ??= new Uint8Array(14))
+    const header = (this.#header ??= allocate(14))
     while (this.#at < chunk.length) {
       header[this.#headerBytes++] = chunk[this.#at++]
       if (this.#headerBytes < 2) {

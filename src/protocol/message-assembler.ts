@@ -40,6 +40,7 @@ export class MessageAssembler {
   /** An unfinished control frame; it may come between the pieces of a message. */
   #control: MessageBuffer | null = null
 
+  /** @param limits from `resolveLimits`: they are not checked again. */
   constructor(limits: Limits) {
     this.#maxMessageBytes = limits.maxMessageBytes
     this.#maxTextBytes = Math.min(limits.maxMessageBytes, MAX_TEXT_BYTES)
@@ -82,8 +83,7 @@ export class MessageAssembler {
   /** 10.4: refuses what a header announces before a byte of it is kept. */
   #admit(piece: FramePiece): void {
     const bytes = this.#declared + piece.frameBytes
-    const max =
-      this.#opcode === Opcode.Text ? Math.min(this.#maxMessageBytes, MAX_TEXT_BYTES) : this.#maxMessageBytes
+    const max = this.#maxOf(this.#opcode)
     if (bytes > max) throw new ProtocolViolation('WS_MESSAGE_TOO_BIG', `${bytes} bytes, limit ${max}`)
     if (++this.#fragments > this.#maxFragments) {
       throw new ProtocolViolation('WS_TOO_MANY_FRAGMENTS', `limit ${this.#maxFragments}`)

@@ -10,7 +10,7 @@
 // A message that ends as parts is joined. A text is joined in one scratch buffer for the whole process, since only its
 // string leaves, and so it never gets final memory: fresh memory costs far more than the copying does.
 import { type FramePiece, pieceView } from './frame-decoder.js'
-import { allocate, decodeAscii, decodeUtf8, view } from './runtime.js'
+import { allocate, decodeAscii, decodeUtf8, EMPTY, view } from './runtime.js'
 
 const SLAB_BYTES = 64 * 1024
 const SMALL_BYTES = 4096
@@ -20,9 +20,8 @@ const LOOP_BYTES = 40
 const LEAST_BYTES = 256
 /** How much of a message must have arrived before memory for all of it is taken: one part in this many. */
 const FINAL_SHARE = 8
-const EMPTY = new Uint8Array(0)
 
-let slab: Uint8Array = new Uint8Array(0)
+let slab: Uint8Array = allocate(0)
 let slabUsed = 0
 let scratch: Uint8Array = EMPTY
 

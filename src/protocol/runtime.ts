@@ -48,6 +48,9 @@ function writes(write: Write | undefined): Write | undefined {
 export const allocate: (bytes: number) => Uint8Array =
   node === undefined ? bytes => new Uint8Array(bytes) : bytes => node.Buffer.allocUnsafeSlow(bytes)
 
+/** No bytes, in the class that chunks have: code that has met two classes runs at half the speed from then on. */
+export const EMPTY: Uint8Array = allocate(0)
+
 /** `bytes[start, end)` as a view that is always a plain `Uint8Array`, whatever class `bytes` has. */
 export function view(bytes: Uint8Array, start: number, end: number): Uint8Array {
   return new Uint8Array(bytes.buffer, bytes.byteOffset + start, end - start)

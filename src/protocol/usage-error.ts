@@ -20,8 +20,10 @@ export type UsageCode =
 /** This side asked for something that RFC 6455 or the current state forbids. Always thrown, at the call. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
+  /** What was wrong; stable, unlike the message. */
   readonly code: UsageCode
 
+  /** @param message for a developer to read, not part of the API. */
   constructor(code: UsageCode, message: string, options?: ErrorOptions) {
     super(message, options)
     this.code = code

@@ -57,10 +57,12 @@ const VIOLATIONS: Record<ViolationCode, readonly [closeCode: number, message: st
  */
 export class ProtocolViolation extends Error {
   override readonly name = 'ProtocolViolation'
+  /** Which rule or limit was broken; stable, unlike the message. */
   readonly code: ViolationCode
   /** The code that the Close frame answering it carries. */
   readonly closeCode: number
 
+  /** @param detail follows the message after a colon. */
   constructor(code: ViolationCode, detail?: string) {
     const [closeCode, message] = VIOLATIONS[code]
     super(detail === undefined ? message : `${message}: ${detail}`)

@@ -4,6 +4,7 @@
  */
 export class AbortError extends Error {
   override readonly name = 'AbortError'
+  /** Node's own code for an aborted operation. */
   readonly code = 'ABORT_ERR'
 
   /** @param signal - the signal that was aborted. */

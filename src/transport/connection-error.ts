@@ -62,7 +62,9 @@ export interface ConnectionErrorDetails {
  */
 export class ConnectionError extends Error {
   override readonly name = 'ConnectionError'
+  /** What happened; stable, unlike the message. */
   readonly code: ConnectionErrorCode
+  /** How far the connection had come when it happened. */
   readonly phase: ConnectionPhase
 
   /**

@@ -3,6 +3,7 @@
  */
 export class NotConnectedError extends Error {
   override readonly name = 'NotConnectedError'
+  /** The same for every state; stable, unlike the message. */
   readonly code = 'WS_NOT_CONNECTED'
   /** The state that the socket was in, such as `'closing'` or `'closed'`. */
   readonly state: string

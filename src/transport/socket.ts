@@ -19,6 +19,7 @@ const SENT = Promise.resolve()
 
 /** One open WebSocket connection, client or server. It never emits an `'error'` event and never throws on its own. */
 export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposable {
+  /** Which end this is. */
   readonly role: Role
   /** The URL that was connected to, without user info. */
   readonly url: string
@@ -85,6 +86,7 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
     this.#wire.start(rest)
   }
 
+  /** `open` until the first Close frame in either direction, `closed` once the connection is gone. */
   get state(): 'open' | 'closing' | 'closed' {
     return this.#outcome === null && this.#connection.state === 'closed' ? 'closing' : this.#connection.state
   }
@@ -146,7 +148,6 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
 
   /**
    * Sends a Ping.
-   *
    * @param data at most 125 bytes; by default a few that no other ping of this connection has.
    * @returns the round-trip time in milliseconds, when the pong is there. Rejects when the connection ends before.
    */
@@ -169,7 +170,6 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
   /**
    * Closes the connection: sends a Close frame, waits for the peer's and for the end of the stream, at most
    * `closeTimeoutMs`. Messages that arrive meanwhile are thrown away, unless `deliverWhileClosing` was asked for.
-   *
    * @param code 1000 to 1003, 1007 to 1014 or 3000 to 4999. Default 1000.
    * @param reason at most 123 bytes of UTF-8.
    * @returns how it ended. It never rejects for what the peer or the network does.
