@@ -48,7 +48,7 @@ export class Connection {
   /** Chunks that arrived while the decoder still had one, from `#next` on. */
   #waiting: Uint8Array[] = []
   #next = 0
-  #hungry = true
+  #input: 'none' | 'some' | 'discarded' = 'none'
   #sent: CloseFrame | null = null
   #received: CloseFrame | null = null
   #initiator: 'local' | 'remote' | null = null
@@ -103,7 +103,7 @@ export class Connection {
 
   /** True while a message has arrived in part. */
   get midMessage(): boolean {
-    return !this.#discards && this.#assembler.unfinished
+    return this.#input !== 'discarded' && this.#assembler.unfinished
   }
 
   /**
@@ -114,14 +114,13 @@ export class Connection {
    */
   receive(chunk: Uint8Array): void {
     if (this.#ended) throw new UsageError('WS_AFTER_END', 'receive() after receiveEnd()')
-    // 5.5.1, 7.1.7: data after a Close frame or a failure is not processed.
-    if (this.#discards) return
-    if (this.#hungry) {
+    if (this.#input === 'none') {
       this.#decoder.feed(chunk)
-      this.#hungry = false
-    } else {
+      this.#input = 'some'
+    } else if (this.#input === 'some') {
       this.#waiting.push(chunk)
     }
+    // 5.5.1, 7.1.7: data after a Close frame or a failure is not processed.
   }
 
   /** The peer ended its side of the transport. Idempotent. What it sent before can still be pulled. */
@@ -134,7 +133,7 @@ export class Connection {
    * already queued, and `null` follows for ever.
    */
   nextEvent(): ProtocolEvent | null {
-    if (this.#discards || this.#hungry) return null
+    if (this.#input !== 'some') return null
     const decoder = this.#decoder
     const assembler = this.#assembler
     try {
@@ -146,8 +145,11 @@ export class Connection {
           return event
         }
         if (this.#next === this.#waiting.length) {
-          this.#hungry = true
-          if (this.#next > 0) this.#forgetInput()
+          this.#input = 'none'
+          if (this.#next > 0) {
+            this.#waiting = []
+            this.#next = 0
+          }
           return null
         }
         decoder.feed(this.#waiting[this.#next++])
@@ -233,24 +235,21 @@ export class Connection {
     recycle(segments)
   }
 
-  get #discards(): boolean {
-    return this.#received !== null || this.#failed
-  }
-
   #control(event: ProtocolEvent): void {
     if (event.type === 'ping') {
       // 5.5.2: MUST send a Pong in response, unless a Close frame was already received.
       if (this.#autoPong) this.#pongs.answer(event.data)
     } else if (event.type === 'close') {
       this.#received = event.frame
-      this.#forgetInput()
+      this.#discardInput()
       // 5.5.1: MUST send a Close frame in response if none was sent; it echoes the code, and here the reason too.
       if (this.#sent === null) this.#sendClose(event.frame, encodeClosePayload(event.frame), 'remote')
       this.#initiator ??= 'remote'
     }
   }
 
-  #forgetInput(): void {
+  #discardInput(): void {
+    this.#input = 'discarded'
     this.#waiting = []
     this.#next = 0
     this.#decoder.feed(EMPTY)
@@ -259,7 +258,7 @@ export class Connection {
   /** 7.1.7: fail the connection. */
   #fail(violation: ProtocolViolation): ProtocolEvent {
     this.#failed = true
-    this.#forgetInput()
+    this.#discardInput()
     if (this.#sent === null) {
       const frame = { code: violation.closeCode, reason: violation.message }
       this.#sendClose(frame, encodeClosePayload(frame), 'local')

@@ -26,6 +26,8 @@ export interface FramePiece {
   /** The memory behind `chunk`, once somebody asked for it, and where the chunk begins in it. See `pieceView`. */
   buffer: ArrayBufferLike | null
   base: number
+  /** A `DataView` over `chunk`, where there is one. */
+  readonly words: DataView | null
   readonly start: number
   readonly end: number
   /** Payload bytes of the whole frame, as its header declares; may be over 2^32. */
@@ -53,7 +55,6 @@ export class FrameDecoder {
   readonly #allowedRsv: number
   #chunk: Uint8Array = EMPTY
   #at = 0
-  #words: DataView | null = null
   /** A header cut by the end of a chunk, and how much of it there is. */
   #header: Uint8Array | null = null
   #headerBytes = 0
@@ -75,6 +76,7 @@ export class FrameDecoder {
       chunk: EMPTY,
       buffer: null,
       base: 0,
+      words: null,
       start: 0,
       end: 0,
       frameBytes: 0,
@@ -93,8 +95,8 @@ export class FrameDecoder {
     this.#chunk = chunk
     this.#at = 0
     // Made at once for a chunk that has room for several frames, else when a frame is worth it.
-    this.#words = this.#expectMask && chunk.length >= MANY_FRAMES_BYTES ? dataView(chunk) : null
     const piece = this.#piece
+    piece.words = chunk.length >= MANY_FRAMES_BYTES ? dataView(chunk) : null
     piece.chunk = chunk
     piece.buffer = null
   }
@@ -131,9 +133,9 @@ export class FrameDecoder {
         if (masked) {
           const key =
             chunk[start - 4] | (chunk[start - 3] << 8) | (chunk[start - 2] << 16) | (chunk[start - 1] << 24)
-          if (this.#words === null && length >= WORDS_FROM_BYTES) this.#words = dataView(chunk)
+          if (piece.words === null && length >= WORDS_FROM_BYTES) piece.words = dataView(chunk)
           // 5.3: octet i of the payload is XORed with octet i modulo 4 of the key.
-          piece.ascii = isAscii(xorMask(chunk, start, end, key, this.#words))
+          piece.ascii = isAscii(xorMask(chunk, start, end, key, piece.words))
         }
         return true
       }
@@ -165,7 +167,7 @@ export class FrameDecoder {
   #drained(): false {
     this.#chunk = EMPTY
     this.#at = 0
-    this.#words = null
+    this.#piece.words = null
     this.#piece.chunk = EMPTY
     this.#piece.buffer = null
     return false
@@ -271,9 +273,9 @@ export class FrameDecoder {
     piece.last = taken === remaining
     piece.ascii = false
     if (this.#expectMask && taken !== 0) {
-      if (this.#words === null && taken >= WORDS_FROM_BYTES) this.#words = dataView(chunk)
+      if (piece.words === null && taken >= WORDS_FROM_BYTES) piece.words = dataView(chunk)
       // 5.3: octet i of the payload is XORed with octet i modulo 4 of the key.
-      piece.ascii = isAscii(xorMask(chunk, start, end, this.#key, this.#words))
+      piece.ascii = isAscii(xorMask(chunk, start, end, this.#key, piece.words))
       if (!piece.last) this.#key = rotateKey(this.#key, taken)
     }
     return true

@@ -7,17 +7,16 @@
 // would pin its whole chunk, usually 64 KiB.
 import { Opcode } from './opcode.js'
 import { parseClosePayload } from './close-payload.js'
+import { detach } from './detach.js'
 import type { Message, ProtocolEvent } from './event.js'
-import { type FramePiece, pieceView } from './frame-decoder.js'
+import type { FramePiece } from './frame-decoder.js'
 import type { Limits } from './limits.js'
 import { MessageBuffer } from './message-buffer.js'
-import { decodeAscii, decodeUtf8, isAscii, isUtf8, view } from './runtime.js'
+import { decodeAscii, decodeUtf8, isAsciiBytes, isUtf8, view } from './runtime.js'
 import { shortAscii, SHORT_TEXT_BYTES } from './short-text.js'
 import { checkUtf8, UTF8_INVALID, UTF8_START } from './utf8.js'
 import { ProtocolViolation } from './violation.js'
 
-const COPY_BYTES = 64
-const LOOP_BYTES = 16
 /** V8's longest string. A text that could not become one is refused as too big instead of throwing. */
 const MAX_TEXT_BYTES = 2 ** 29 - 24
 const NONE = 0
@@ -109,7 +108,7 @@ export class MessageAssembler {
   #plain({ ascii, chunk, start, end }: FramePiece): boolean {
     if (this.#utf8 !== UTF8_START) return false
     if (ascii) return true
-    if (end - start > SHORT_TEXT_BYTES) return isAscii(view(chunk, start, end))
+    if (end - start > SHORT_TEXT_BYTES) return isAsciiBytes(view(chunk, start, end))
     let high = 0
     for (let at = start; at < end; at++) high |= chunk[at]
     return high < 0x80
@@ -140,54 +139,29 @@ export class MessageAssembler {
 }
 
 function wholeMessage(piece: FramePiece): Message {
-  const { chunk, start, end } = piece
-  if (piece.opcode === Opcode.Text) return { type: 'text', data: wholeText(chunk, start, end, piece.ascii) }
+  if (piece.opcode === Opcode.Text) return { type: 'text', data: wholeText(piece) }
   return { type: 'binary', data: detach(piece) }
 }
 
-function wholeText(chunk: Uint8Array, start: number, end: number, ascii: boolean): string {
+function wholeText(piece: FramePiece): string {
+  const { chunk, start, end } = piece
   const bytes = end - start
   if (bytes <= SHORT_TEXT_BYTES) {
-    const text = shortAscii(chunk, start, bytes)
+    const text = shortAscii(piece)
     if (text !== null) return text
-  } else if (ascii) {
+  } else if (piece.ascii || (bytes >= LONG_TEXT_BYTES && isAsciiBytes(view(chunk, start, end)))) {
     return decodeAscii(chunk, start, end)
   }
   // Decoding replaces what is invalid by U+FFFD, so a text without one needs no second look. Looking for it costs
   // nothing in a one-byte string, which is what ASCII and Latin-1 decode to.
-  if (bytes >= LONG_TEXT_BYTES && isAscii(view(chunk, start, end))) return decodeAscii(chunk, start, end)
   const text = decodeUtf8(chunk, start, end)
-  if (text.includes('\ufffd') && !isUtf8(view(chunk, start, end)))
+  if (text.includes('\ufffd') && !isUtf8(view(chunk, start, end))) {
     throw new ProtocolViolation('WS_INVALID_UTF8')
+  }
   return text
 }
 
 function controlEvent(opcode: Opcode, data: Uint8Array): ProtocolEvent {
   if (opcode === Opcode.Close) return { type: 'close', frame: parseClosePayload(data) }
   return { type: opcode === Opcode.Ping ? 'ping' : 'pong', data }
-}
-
-/** A payload as the user gets it: a copy when it is small, else a view. */
-function detach(piece: FramePiece): Uint8Array {
-  const length = piece.end - piece.start
-  const { chunk } = piece
-  if (length <= LOOP_BYTES) {
-    const small = new Uint8Array(length)
-    let at = piece.start
-    let i = 0
-    for (const last = length - 7; i < last; i += 8, at += 8) {
-      small[i] = chunk[at]
-      small[i + 1] = chunk[at + 1]
-      small[i + 2] = chunk[at + 2]
-      small[i + 3] = chunk[at + 3]
-      small[i + 4] = chunk[at + 4]
-      small[i + 5] = chunk[at + 5]
-      small[i + 6] = chunk[at + 6]
-      small[i + 7] = chunk[at + 7]
-    }
-    for (; i < length; i++) small[i] = chunk[at++]
-    return small
-  }
-  const whole = pieceView(piece)
-  return length <= COPY_BYTES ? new Uint8Array(whole) : whole
 }

@@ -80,7 +80,7 @@ export const isUtf8: (bytes: Uint8Array) => boolean =
       }
 
 /** True when every byte is below 128; may say false where finding out would cost more than it gains. */
-export const isAscii: (bytes: Uint8Array) => boolean =
+export const isAsciiBytes: (bytes: Uint8Array) => boolean =
   typeof node?.isAscii === 'function' ? node.isAscii : () => false
 
 /** Writes `text` as UTF-8 at `offset`; lone surrogates become U+FFFD. The caller made sure that it fits. */

@@ -2,20 +2,29 @@
 // its arguments written out makes a flat one-byte string in one builtin call; a loop that adds characters would build a
 // rope instead. Up to 16 characters the table stays readable, and above that the native call has caught up.
 
+import type { FramePiece } from './frame-decoder.js'
+import { isAscii } from './mask.js'
+
 const from = String.fromCharCode
 
 /** The longest text `shortAscii` decodes. */
 export const SHORT_TEXT_BYTES = 16
 
 /**
- * Decodes `b[i, i + length)` when it is at most 16 bytes of ASCII.
+ * Decodes a piece of at most 16 bytes when it is ASCII.
  *
  * @returns null when a byte is over 127: the caller must decode UTF-8 then.
  */
-export function shortAscii(b: Uint8Array, i: number, length: number): string | null {
-  let high = 0
-  for (let at = i, end = i + length; at < end; at++) high |= b[at]
-  return high < 0x80 ? flat(b, i, length) : null
+export function shortAscii(piece: FramePiece): string | null {
+  const { chunk, start, end, words } = piece
+  if (!piece.ascii) {
+    let high = 0
+    let at = start
+    if (words !== null) for (const last = end - 3; at < last; at += 4) high |= words.getInt32(at, true)
+    for (; at < end; at++) high |= chunk[at]
+    if (!isAscii(high)) return null
+  }
+  return flat(chunk, start, end - start)
 }
 
 function flat(b: Uint8Array, i: number, length: number): string {

@@ -37,7 +37,7 @@ function blocksOf(page: string, markdown: string): Block[] {
       const unknown = marks.find(mark => mark !== 'runnable')
       if (unknown !== undefined) throw new Error(`${place}: nobody knows the mark "${unknown}"`)
       const code = lines.slice(at + 1, end).join('\n')
-      const name = /^\/\/ ([\w-]+)\.ts$/.exec(lines[at + 1])?.[1] ?? `line-${at + 1}`
+      const name = /^\/\/ ([\w-]+)\.ts$/.exec(lines[at + 1])?.[1] ?? `example-${blocks.length + 1}`
       blocks.push({ place, runnable: marks.length > 0, name, code })
     }
     at = end
@@ -133,7 +133,6 @@ t.test('the TypeScript blocks of the documents compile with strict options', t =
 
 for (const [path, block] of files) {
   if (!block.runnable) continue
-  // Named by the page and not by the line, which moves.
   t.test(`the example ${relative(t.testdirName, path)} runs`, async t => {
     const output = await run(path)
     t.not(output, '', 'and says something')
@@ -166,7 +165,7 @@ t.test('the check notices an example that does not compile, and where', t => {
     blocks.map(({ place, runnable, name }) => [place, runnable, name]),
     [
       ['docs/spoilt.md:5', false, 'own'],
-      ['docs/spoilt.md:10', true, 'line-10'],
+      ['docs/spoilt.md:10', true, 'example-2'],
     ],
   )
   const [first, ...others] = complaints(

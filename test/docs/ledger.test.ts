@@ -62,14 +62,18 @@ function gaps(rows: readonly Row[], requirements: readonly SectionRequirements[]
   return found
 }
 
-/** Whether the source has `name` as a whole string literal that is not the name of a skipped test. */
+/** What a name follows: `test`, `t.test`, or a helper that calls it for both roles. Never `test.skip`. */
+const DECLARES = /\b(?:test|both|bothRoles)\(\s*$/
+
+/** Whether the source declares a test called `name`, and neither skips it nor puts it off. */
 function hasTest(source: string, name: string): boolean {
   return ["'", '"', '`'].some(quote => {
-    const at = source.indexOf(quote + name + quote)
-    if (at < 0) return false
-    const before = source.slice(0, at)
-    const after = source.slice(at + name.length + 2)
-    return !/\.(skip|todo)\(\s*$/.test(before) && !/^,\s*\{[^}]*\b(skip|todo)\b/.test(after)
+    const literal = quote + name + quote
+    for (let at = source.indexOf(literal); at >= 0; at = source.indexOf(literal, at + 1)) {
+      const after = source.slice(at + literal.length)
+      if (DECLARES.test(source.slice(0, at)) && !/^,\s*\{[^}]*\b(skip|todo)\b/.test(after)) return true
+    }
+    return false
   })
 }
 
@@ -139,7 +143,8 @@ void test('the checks notice a ledger that is spoilt', t => {
     ['src/b.ts', ''],
     [
       'test/a.test.ts',
-      "t.test('masks a | b', f)\nt.test(`${x}`, f)\nt.test('adds up', f)\nt.skip('skips', f)\nt.test('later', { todo: true }, f)",
+      "t.equal(1, 1, 'adds up')\ntest('masks a | b', f)\nt.test(`${x}`, f)\nboth(\n  'adds up', f)\n" +
+        "t.test.skip('skips', f)\nt.test('later', { todo: true }, f)\nt.ok(x, 'says')\n// test of 'nothing'",
     ],
   ])
   const required = [{ section: '5.1', words: 'MUST, MUST NOT', rows: 3 }]
@@ -165,6 +170,8 @@ void test('the checks notice a ledger that is spoilt', t => {
     ['a test that does not exist', '"adds up"', '"adds down"'],
     ['a part of the name of a test', '"adds up"', '"adds"'],
     ['a skipped test', '"adds up"', '"skips"'],
+    ['the message of an assertion', '"adds up"', '"says"'],
+    ['words in a comment', '"adds up"', '"nothing"'],
     ['a test yet to be written', '"adds up"', '"later"'],
     ['no test', 'test/a.test.ts: "adds up"', '-'],
     ['no reason', 'binds others', ''],

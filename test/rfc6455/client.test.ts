@@ -16,6 +16,10 @@ async function requestOf(t: Test, url: string): Promise<string> {
   return stream.request
 }
 
+const never = (): never => {
+  throw new Error('dialed')
+}
+
 t.test('a scheme in any case has its own default port and its own security', async t => {
   for (const [schemes, secure, port] of [
     [['ws', 'WS', 'wS'], false, 80],
@@ -39,9 +43,6 @@ t.test('an escaped # stays escaped in the request target', async t => {
 })
 
 t.test('an invalid part of the URL fails before anything is looked up or dialed', async t => {
-  const never = (): never => {
-    throw new Error('dialed')
-  }
   for (const url of [
     'ws://',
     'ws://:80/',
