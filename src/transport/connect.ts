@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream'
 import {
   type ClientRequest,
   type ExtensionOffer,
@@ -6,7 +7,6 @@ import {
   type HeadLimits,
 } from '../handshake/index.js'
 import { ClientHandshake, type Opened } from './client-handshake.js'
-import { systemClock } from './clock.js'
 import { ConnectionError } from './connection-error.js'
 import { dial } from './dial.js'
 import { type DialOptions, milliseconds } from './dial-options.js'
@@ -27,6 +27,11 @@ export interface ConnectOptions extends DialOptions, SocketOptions {
   /** From the request to the end of the server's answer. Default 10,000. */
   readonly handshakeTimeoutMs?: number | undefined
   readonly headLimits?: Partial<HeadLimits> | undefined
+  /**
+   * Wait until no other connection of this process to the same address is being opened (RFC 6455 4.1). Default false: the
+   * rule is for scripts in a browser, and costs a program that opens many connections a round trip for each.
+   */
+  readonly serialize?: boolean | undefined
   /** Gives up connecting; once open, closes with 1001. */
   readonly signal?: AbortSignal | undefined
   /** Called for each message from the first on; the same as setting `onMessage` on the socket, only earlier. */
@@ -54,32 +59,32 @@ export async function connect(url: string | URL, options: ConnectOptions = {}): 
   const limitMs = milliseconds('handshakeTimeoutMs', options.handshakeTimeoutMs, HANDSHAKE_TIMEOUT_MS)
   const request = clientRequest(target, options)
   const prepare = ClientHandshake.prepare(request, options.headLimits ?? {}, peer)
-  const { socket: stream } = await dial(target, options)
-  const handshake = prepare(stream)
-  const { value } = await runPhase<Opened>(
-    {
-      clock: options.clock ?? systemClock,
+  const leaveGate: (() => void)[] = []
+  const onGate = options.serialize === true ? (leave: () => void) => leaveGate.push(leave) : undefined
+  const handshake = async (): Promise<{ readonly stream: Duplex; readonly opened: Opened }> => {
+    const { socket: stream } = await dial(target, options, onGate)
+    const attempt = prepare(stream)
+    const limits = {
+      clock: settings.clock,
       limitMs,
       signal: options.signal,
-      timeoutError: () => handshake.refusal ?? new ConnectionError('WS_HANDSHAKE_TIMEOUT', peer, { limitMs }),
-    },
-    handshake.start,
-  ).catch((error: unknown) => {
-    discard(stream)
-    throw error
-  })
-  const origin = {
-    role: 'client',
-    url: target.href,
-    peer,
-    agreement: value.agreement,
-    head: value.head,
-  } as const
+      timeoutError: () => attempt.refusal ?? new ConnectionError('WS_HANDSHAKE_TIMEOUT', peer, { limitMs }),
+    }
+    try {
+      return { stream, opened: (await runPhase(limits, attempt.start)).value }
+    } catch (error) {
+      discard(stream)
+      throw error
+    }
+  }
+  const { stream, opened } = await handshake().finally(() => leaveGate.forEach(leave => leave()))
+  const { agreement, head, rest } = opened
+  const origin = { role: 'client', url: target.href, peer, agreement, head } as const
   const socket = new Socket(stream, origin, settings)
   socket.onMessage = options.onMessage ?? null
   closeOnAbort(socket, options.signal)
   // After the microtasks: frames that came with the 101 wait until the caller has the socket and can answer them.
-  process.nextTick(() => socket.start(value.rest))
+  process.nextTick(() => socket.start(rest))
   return socket
 }
 

@@ -8,6 +8,7 @@
 
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { startGate } from './connect-gate.js'
 import { ConnectionError, type ConnectionErrorCode } from './connection-error.js'
 import { type DialOptions, type DialSettings, resolveDialOptions } from './dial-options.js'
 import { startTls } from './dial-tls.js'
@@ -47,14 +48,23 @@ export interface Dialed {
 /**
  * Connects to a target over TCP, TLS or a unix socket.
  *
+ * @param onGate asks to wait until nobody else is connecting to the same address (connect-gate.ts); gets how to let others.
  * @throws ConnectionError with phase `dns`, `tcp` or `tls`.
  * @throws AbortError when the signal is aborted, in whatever phase.
  * @throws UsageError `WS_BAD_OPTION`, before anything is done.
  * Whatever is thrown, no socket, timer or listener stays behind.
  */
-export const dial = async (target: Target, options: DialOptions = {}): Promise<Dialed> => {
+export const dial = async (
+  target: Target,
+  options: DialOptions = {},
+  onGate?: (leave: () => void) => void,
+): Promise<Dialed> => {
   const settings = resolveDialOptions(options)
   const addresses = await lookUp(target, settings)
+  if (onGate !== undefined) {
+    const limits = phaseLimits(settings, 'WS_CONNECT_TIMEOUT', Infinity, peerName(target))
+    onGate((await runPhase(limits, startGate(gateNames(target, addresses.value)))).value)
+  }
   const tcp = await connect(target, settings, addresses.value)
   let tls: { value: Duplex; ms: number } = { value: tcp.value, ms: 0 }
   if (target.secure) {
@@ -84,6 +94,12 @@ const phaseLimits = (
   limitMs,
   timeoutError: () => new ConnectionError(code, peer, { limitMs }),
 })
+
+const gateNames = ({ hostname, port, socketPath }: Target, addresses: readonly string[]): readonly string[] =>
+  // 4.1: where the addresses are not known, as behind a proxy, the name stands for them.
+  socketPath === null
+    ? (addresses.length === 0 ? [hostname] : addresses).map(one => `${one} ${port}`)
+    : [socketPath]
 
 const lookUp = async (target: Target, settings: DialSettings): Promise<{ value: string[]; ms: number }> => {
   const { hostname, socketPath } = target

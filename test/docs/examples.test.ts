@@ -70,9 +70,12 @@ const examplesOptions: ts.CompilerOptions = {
   moduleDetection: ts.ModuleDetectionKind.Force,
 }
 
+let program: ts.Program | undefined
+
 /** What the compiler says about these files, with the lines of the pages they come from. */
 function complaints(files: ReadonlyMap<string, Block>): string[] {
-  const program = ts.createProgram([...files.keys()], examplesOptions)
+  // What was parsed once need not be parsed again.
+  program = ts.createProgram([...files.keys()], examplesOptions, undefined, program)
   const found: string[] = []
   for (const [path, block] of files) {
     const source = program.getSourceFile(path)!

@@ -5,7 +5,7 @@ import t, { type Test } from 'tap'
 import { connect, parseTarget, type Socket, UsageError } from '../../src/index.js'
 import { bytesOf, type Frame } from '../support/frames.js'
 import { MemoryStream, openInMemory } from '../support/memory-stream.js'
-import { headerOf } from '../support/raw-peer.js'
+import { acceptance, headerOf } from '../support/raw-peer.js'
 import { failure, turn } from '../support/servers.js'
 
 /** The request that `connect` writes. */
@@ -75,6 +75,43 @@ t.test('characters outside ASCII are IDNA in the host and percent-encoded UTF-8 
     })
   }
 })
+
+t.test(
+  'serialize: behind a proxy, where the address is not known, each name and port counts as a host',
+  async t => {
+    const dialed: string[] = []
+    const through = (url: string): { connecting: Promise<Socket>; answer: () => void } => {
+      const stream = new MemoryStream()
+      // The request is taken, and the answer waits for the test.
+      stream.push = () => true
+      const connecting = connect(url, {
+        serialize: true,
+        createConnection: target => {
+          dialed.push(target.href)
+          return stream
+        },
+      })
+      return {
+        connecting,
+        answer: () => {
+          Reflect.deleteProperty(stream, 'push')
+          stream.push(acceptance(stream.request))
+        },
+      }
+    }
+    const first = through('ws://a.test/1')
+    const second = through('ws://a.test/2')
+    const others = [through('ws://b.test/3'), through('ws://a.test:81/4')]
+    for (let turns = 0; turns < 50; turns++) await turn()
+    t.strictSame(dialed, ['ws://a.test/1', 'ws://b.test/3', 'ws://a.test:81/4'])
+    for (const { answer } of [first, ...others]) answer()
+    const sockets = await Promise.all([first, ...others].map(({ connecting }) => connecting))
+    for (let turns = 0; turns < 50; turns++) await turn()
+    t.equal(dialed[3], 'ws://a.test/2', 'goes on when the one before is open')
+    second.answer()
+    for (const socket of [...sockets, await second.connecting]) socket.terminate()
+  },
+)
 
 t.test('masking keys and handshake keys are bytes of the cryptographic generator', async t => {
   const fills: Int32Array[] = []
