@@ -158,7 +158,9 @@ t.test('the check notices an example that does not compile, and where', t => {
     '```',
     '````ts runnable',
     "import { socket } from './own.js'",
+    '/*',
     '```',
+    '*/',
     'console.log(socket.nothing)',
     '````',
   ].join('\n')
@@ -171,14 +173,9 @@ t.test('the check notices an example that does not compile, and where', t => {
       ['docs/spoilt.md:10', true, 'example-2'],
     ],
   )
-  const [first, ...others] = complaints(
-    writeBlocks(
-      t.testdir(),
-      blocks.map(block => ({ ...block, code: block.code.replace('```', '') })),
-    ),
-  )
+  const [first, ...others] = complaints(writeBlocks(t.testdir(), blocks))
   t.match(first, /^docs\/spoilt\.md:8: .*handshakeTimeout/)
-  t.match(others.join('\n'), /^docs\/spoilt\.md:13: .*nothing/)
+  t.match(others.join('\n'), /^docs\/spoilt\.md:15: .*nothing/)
   t.throws(() => blocksOf('docs/spoilt.md', '```ts skip\n```'), { message: /mark "skip"/ })
   t.throws(() => blocksOf('docs/spoilt.md', '```ts\n'), { message: /does not end/ })
   t.end()

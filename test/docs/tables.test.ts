@@ -149,6 +149,13 @@ t.test('the tables of options list exactly the options there are, with their def
   t.same(sorted(firstCells(open)), sorted(members('src/transport/socket-options.ts', 'SocketOptions')))
   checkDefaults(t, open, resolveSocketOptions({}))
 
+  for (const path of ['src/transport/connect.ts', 'src/transport/listen.ts']) {
+    const [, limit] = /^const HANDSHAKE_TIMEOUT_MS = ([\d_]+)$/m.exec(read(path)) ?? []
+    t.equal(limit, '10_000', `${path}: handshakeTimeoutMs`)
+  }
+  const timeouts = [...api.matchAll(/^\| `handshakeTimeoutMs` \| ([^ ]+)/gm)].map(([, cell]) => cell)
+  t.same(timeouts, ['10,000', '10,000'])
+
   const section = api.split(/^## /m).find(part => part.startsWith('listen and attach\n'))!
   const [listening, accepting] = tables(section, 'Option', 'Default')
   t.same(sorted(firstCells(listening)), sorted(members('src/transport/listen.ts', 'ListenOptions')))
@@ -211,15 +218,17 @@ t.test('every export of the main entry is named in the document', t => {
   t.end()
 })
 
+/** What a heading is linked to by. */
+const anchorsOf = (markdown: string): string[] =>
+  [...markdown.matchAll(/^#+ (.+)$/gm)].map(([, title]) =>
+    title
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\d _-]/gu, '')
+      .replaceAll(' ', '-'),
+  )
+
 t.test('links between the documents lead to files and headings that exist', t => {
   const pages = ['docs/api.md', 'docs/sans-io.md', 'docs/architecture.md', 'CONTRIBUTING.md', 'CHANGELOG.md']
-  const anchorsOf = (markdown: string): string[] =>
-    [...markdown.matchAll(/^#+ (.+)$/gm)].map(([, title]) =>
-      title
-        .toLowerCase()
-        .replaceAll(/[^\p{L}\d _-]/gu, '')
-        .replaceAll(' ', '-'),
-    )
   for (const page of pages) {
     for (const [, target] of read(page).matchAll(/\]\(([^)\s]+)\)/g)) {
       if (/^https?:/.test(target)) continue
