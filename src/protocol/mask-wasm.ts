@@ -1,7 +1,8 @@
-// Strategy: from half a kilobyte up, copying through the memory of a tiny WebAssembly SIMD module, XOR there, and
-// copying back beats every loop JavaScript can express, and matches a native add-on. Blocks of 16 KiB keep source,
-// memory and target in the first-level cache. Where WebAssembly or its SIMD is missing or forbidden (old engines, a
-// content security policy), `wasmXor` is null and the word loop of mask.ts does all of it.
+// Strategy: from a kilobyte up, copying through the memory of a tiny WebAssembly SIMD module, XOR there, and copying back
+// beats every loop JavaScript can express: 9 to 35 times a byte loop, about half the speed of a native add-on in place, and
+// its equal where the payload is copied anyway. Blocks of 16 KiB keep source, memory and target in the first-level cache.
+// Where WebAssembly or its SIMD is missing or forbidden (old engines, a content security policy), `wasmXor` is null and
+// the word loop of mask.ts does all of it.
 //
 // The module below, in its text form (each step repeated at offsets 0, 16, 32 and 48):
 //   (func (export "xor") (param $n i32) (param $key i32) (result i32)

@@ -93,15 +93,14 @@ export class MessageAssembler {
   #append(piece: FramePiece): void {
     const { chunk, start, end } = piece
     if (start === end) return
-    // A text never gets memory for all of it at once: only its string leaves.
-    const total = piece.fin && this.#opcode !== Opcode.Text ? this.#declared : Infinity
-    if (this.#opcode === Opcode.Text && !this.#plain(piece)) {
+    const text = this.#opcode === Opcode.Text
+    if (text && !this.#plain(piece)) {
       // 8.1: checked as it arrives, so that invalid text fails without waiting for the end of the message.
       this.#utf8 = checkUtf8(this.#utf8, chunk, start, end)
       if (this.#utf8 === UTF8_INVALID) throw new ProtocolViolation('WS_INVALID_UTF8')
       this.#ascii = false
     }
-    this.#buffer.append(piece, total)
+    this.#buffer.append(piece, piece.fin ? this.#declared : Infinity, text)
   }
 
   /** True when the piece is known to be ASCII and not inside a character. */
@@ -131,7 +130,7 @@ export class MessageAssembler {
     const { last, opcode } = piece
     if (piece.first && last) return controlEvent(opcode, detach(piece))
     this.#control ??= new MessageBuffer()
-    this.#control.append(piece, piece.frameBytes)
+    this.#control.append(piece, piece.frameBytes, false)
     if (!last) return null
     const bytes = this.#control.takeBytes().slice()
     return controlEvent(opcode, bytes)

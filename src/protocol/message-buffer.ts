@@ -5,7 +5,8 @@
 //             the last stretch of a slab grows in place
 //   grown     memory of its own, four times what it holds; when it is full it becomes a part
 //   parts     pieces of 16 KiB and more are held as they are (each pins at most four times its size)
-//   final     once an eighth of a message of known length has arrived, memory of exactly that length
+//   final     once an eighth of a message of known length has arrived, or when that length is at most 16 KiB: memory of
+//             exactly that length
 //
 // A message that ends as parts is joined. A text is joined in one scratch buffer for the whole process, since only its
 // string leaves, and so it never gets final memory: fresh memory costs far more than the copying does.
@@ -14,6 +15,8 @@ import { allocate, decodeAscii, decodeUtf8, EMPTY, view } from './runtime.js'
 
 const SLAB_BYTES = 64 * 1024
 const SMALL_BYTES = 4096
+/** A message known to be this short gets all of its memory at its first byte. */
+const AHEAD_BYTES = 16 * 1024
 const HELD_BYTES = 16 * 1024
 const SCRATCH_BYTES = 1024 * 1024
 const LOOP_BYTES = 40
@@ -43,15 +46,18 @@ export class MessageBuffer {
   /**
    * Adds the payload of a piece.
    *
-   * @param total how long the message will be, `Infinity` while more frames follow or when it does not matter.
+   * @param total how long the message will be, `Infinity` while more frames follow.
+   * @param text whether `takeText` will end it.
    */
-  append(piece: FramePiece, total: number): void {
+  append(piece: FramePiece, total: number, text: boolean): void {
     const bytes = piece.end - piece.start
     this.#length += bytes
     if (this.#end + bytes > this.#limit) {
-      if (total <= this.#length * FINAL_SHARE && total > SMALL_BYTES) this.#finalize(total)
+      const small = total <= AHEAD_BYTES
+      if (!text && total > SMALL_BYTES && (small || total <= this.#length * FINAL_SHARE))
+        this.#finalize(total)
       else if (bytes >= HELD_BYTES) return this.#hold(pieceView(piece))
-      else this.#grow(bytes, total)
+      else this.#grow(bytes, small ? total : Infinity, text ? AHEAD_BYTES : SMALL_BYTES)
     }
     const memory = this.#memory
     let at = this.#end
@@ -115,14 +121,14 @@ export class MessageBuffer {
   }
 
   /** Makes room for `bytes` more and for what is likely to follow: some four times what has arrived. */
-  #grow(bytes: number, total: number): void {
+  #grow(bytes: number, total: number, slabLimit: number): void {
     // Memory that is as large as a held piece becomes one, instead of being copied.
     if (this.#end - this.#start >= HELD_BYTES) this.#closeMemory()
     const held = this.#end - this.#start
     const needed = held + bytes
     const ample = Math.max(needed * 4, Math.min(this.#length, SCRATCH_BYTES), LEAST_BYTES)
-    const wanted = Math.max(needed, Math.min(needed + total - this.#length, ample))
-    if (wanted > SMALL_BYTES) {
+    const wanted = total === Infinity ? ample : needed + total - this.#length
+    if (wanted > slabLimit) {
       this.#move(allocate(wanted), 0, wanted)
     } else if (this.#ownsSlabEnd && this.#start + wanted <= SLAB_BYTES) {
       slabUsed = this.#limit = this.#start + wanted

@@ -24,7 +24,10 @@ export interface SocketOptions {
   readonly deliverWhileClosing?: boolean | undefined
   /** Where time comes from. Default {@link systemClock}. */
   readonly clock?: Clock | undefined
-  /** Where a client's masking keys come from. Default: Node's secure random generator. */
+  /**
+   * Where a client's masking keys come from. Default: Node's secure random generator. RFC 6455 5.3 and 10.3 require keys
+   * that nobody can predict, so another source is for tests.
+   */
   readonly maskKey?: MaskSource | undefined
 }
 

@@ -113,8 +113,8 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
    * Sends one message. A string goes as text, bytes go as binary; the parts of an iterable go as fragments of one message
    * as they come, while pings and closing still work.
    *
-   * @returns a promise that settles when the message was handed to the operating system's socket and there is room for
-   * more, so that awaiting it is backpressure. Bytes given to a server's socket must stay unchanged until then.
+   * @returns a promise that settles when the message was handed to the stream and there is room for more, so that awaiting
+   * it is backpressure. Bytes must stay unchanged until then.
    * @throws (rejects) NotConnectedError when the socket is closing or closed; ConnectionError when it was lost before the
    * message was handed over; UsageError `WS_BUFFER_FULL`, `WS_BAD_DATA`; or what the iterable threw, which closes with 1011.
    */

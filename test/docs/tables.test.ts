@@ -228,7 +228,14 @@ const anchorsOf = (markdown: string): string[] =>
   )
 
 t.test('links between the documents lead to files and headings that exist', t => {
-  const pages = ['docs/api.md', 'docs/sans-io.md', 'docs/architecture.md', 'CONTRIBUTING.md', 'CHANGELOG.md']
+  const pages = [
+    'README.md',
+    'docs/api.md',
+    'docs/sans-io.md',
+    'docs/architecture.md',
+    'CONTRIBUTING.md',
+    'CHANGELOG.md',
+  ]
   for (const page of pages) {
     for (const [, target] of read(page).matchAll(/\]\(([^)\s]+)\)/g)) {
       if (/^https?:/.test(target)) continue
