@@ -221,17 +221,17 @@ export class Connection {
   }
 
   /** Drains what must be written now, in order. Call after every receive, send and close. */
-  takeOutput(): readonly Uint8Array[] {
+  takeOutput(): Uint8Array[] {
     this.#pongs.taken()
     return this.#encoder.take()
   }
 
   /**
    * Gives segments of `takeOutput()` back, so that their memory is written to again; a faster life for a transport that
-   * knows when it is done with them. Call it once for each, and only when nobody can read them any more. It need not be
+   * knows when it is done with them. Call it only when nobody can read them any more; the list is emptied. It need not be
    * called at all.
    */
-  recycleOutput(segments: readonly Uint8Array[]): void {
+  recycleOutput(segments: Uint8Array[]): void {
     recycle(segments)
   }
 

@@ -11,7 +11,15 @@
 //   large       ──▶ [hdr|payload], or for a server's binary [hdr] + [payload itself]
 import type { Opcode, Role } from './opcode.js'
 import { copyMasked, xorMask } from './mask.js'
-import { largeMemory, renewSlab, type Slab, slab, SLAB_BYTES } from './output-memory.js'
+import {
+  endStretch,
+  largeMemory,
+  renewSlab,
+  returnLarge,
+  type Slab,
+  slab,
+  SLAB_BYTES,
+} from './output-memory.js'
 import { utf8Length, writeAscii, writeUtf8 } from './runtime.js'
 
 /** A fresh unpredictable 32-bit key per call (5.3, 10.3). The transport owns the pool of random bytes. */
@@ -22,7 +30,7 @@ const LOOP_CHARS = 40
 /** Texts up to here are written without asking first how long they will be: three bytes a character at most. */
 const SHORT_CHARS = 4096
 /** Payloads of a server up to this size are gathered: copying them costs less than a buffer of their own in a stream. */
-const GATHER_BYTES = 4096
+export const GATHER_BYTES = 4096
 
 /** Builds frames. RFC 6455, section 5.2 and 5.3. It knows nothing of the order in which frames may follow. */
 export class FrameEncoder {
@@ -52,7 +60,7 @@ export class FrameEncoder {
   }
 
   /** Drains the frames written so far, in order. Their memory stays as it is until `recycle` is called with them. */
-  take(): readonly Uint8Array[] {
+  take(): Uint8Array[] {
     this.#endStretch()
     const segments = this.#segments
     this.#segments = []
@@ -134,6 +142,7 @@ export class FrameEncoder {
     } else {
       const frame = largeMemory(head + chars)
       if (writeAscii(frame, text, head)) return this.#ownFrame(frame, first, head)
+      returnLarge(frame)
     }
     const length = utf8Length(text)
     const start = headerBytes(length) + this.#maskBytes
@@ -173,7 +182,7 @@ export class FrameEncoder {
   #endStretch(): void {
     if (this.#slab === null) return
     const bytes = this.#end - this.#start
-    if (bytes === 0) this.#slab.live--
+    if (bytes === 0) endStretch(this.#slab)
     else {
       // Not a plain view: a stream of Node's would make a `Buffer` of it.
       this.#segments.push(this.#slab.bytes.subarray(this.#start, this.#end))

@@ -12,7 +12,7 @@ import type { Message, ProtocolEvent } from './event.js'
 import type { FramePiece } from './frame-decoder.js'
 import type { Limits } from './limits.js'
 import { MessageBuffer } from './message-buffer.js'
-import { decodeAscii, decodeUtf8, isAsciiBytes, isUtf8, view } from './runtime.js'
+import { decodeAscii, decodeUtf8, isAsciiBytes, isUtf8, MAX_BYTES, view } from './runtime.js'
 import { shortAscii, SHORT_TEXT_BYTES } from './short-text.js'
 import { checkUtf8, UTF8_INVALID, UTF8_START } from './utf8.js'
 import { ProtocolViolation } from './violation.js'
@@ -41,7 +41,7 @@ export class MessageAssembler {
 
   /** @param limits from `resolveLimits`: they are not checked again. */
   constructor(limits: Limits) {
-    this.#maxMessageBytes = limits.maxMessageBytes
+    this.#maxMessageBytes = Math.min(limits.maxMessageBytes, MAX_BYTES)
     this.#maxTextBytes = Math.min(limits.maxMessageBytes, MAX_TEXT_BYTES)
     this.#maxFragments = limits.maxFragments
   }
@@ -132,7 +132,7 @@ export class MessageAssembler {
     this.#control ??= new MessageBuffer()
     this.#control.append(piece, piece.frameBytes, false)
     if (!last) return null
-    const bytes = this.#control.takeBytes().slice()
+    const bytes = this.#control.takeBytes()
     return controlEvent(opcode, bytes)
   }
 }

@@ -21,6 +21,7 @@ const HELD_BYTES = 16 * 1024
 const SCRATCH_BYTES = 1024 * 1024
 const LOOP_BYTES = 40
 const LEAST_BYTES = 256
+const SMALL_COPY_BYTES = 125
 /** How much of a message must have arrived before memory for all of it is taken: one part in this many. */
 const FINAL_SHARE = 8
 
@@ -90,6 +91,12 @@ export class MessageBuffer {
   takeBytes(): Uint8Array {
     if (this.#parts !== null) this.#finalize(this.#length)
     const bytes = view(this.#memory, this.#start, this.#end)
+    if (bytes.length <= SMALL_COPY_BYTES) {
+      // A kept view would pin the whole slab.
+      const copy = new Uint8Array(bytes)
+      this.#release(this.#start)
+      return copy
+    }
     this.#release(this.#end)
     return bytes
   }

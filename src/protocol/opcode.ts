@@ -15,8 +15,3 @@ export type Opcode = (typeof Opcode)[keyof typeof Opcode]
 
 /** The largest payload of a control frame, in bytes. RFC 6455, section 5.5. */
 export const MAX_CONTROL_PAYLOAD_BYTES = 125
-
-/** True for Close, Ping and Pong. 5.5: control frames have the most significant bit of the opcode set. */
-export function isControl(opcode: Opcode): boolean {
-  return (opcode & 0x8) !== 0
-}

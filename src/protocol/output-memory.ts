@@ -56,18 +56,32 @@ export function largeMemory(bytes: number): Uint8Array {
   return memory.subarray(0, bytes)
 }
 
-/** Nobody will read these segments any more: their memory may be written to again. Memory of others is left alone. */
-export function recycle(segments: readonly Uint8Array[]): void {
+/** Nobody reads or will read this memory, which `largeMemory` gave. */
+export function returnLarge(view: Uint8Array): void {
+  const memory = owners.get(view.buffer)
+  if (memory === undefined || !('length' in memory)) return
+  if (freeLargeBytes + memory.length > FREE_LARGE_BYTES || freeLarge.includes(memory)) return
+  freeLarge.push(memory)
+  freeLargeBytes += memory.length
+}
+
+/** One stretch of a slab less that somebody may read. */
+export function endStretch(owner: Slab): void {
+  if (--owner.live > 0) return
+  owner.used = 0
+  if (owner !== slab && freeSlabs.length < FREE_SLABS) freeSlabs.push(owner)
+}
+
+/**
+ * Nobody will read these segments any more: their memory may be written to again. Memory of others is left alone. The list
+ * is emptied, so that giving it back twice does nothing.
+ */
+export function recycle(segments: Uint8Array[]): void {
   for (const { buffer } of segments) {
     const owner = owners.get(buffer)
     if (owner === undefined) continue
-    if ('length' in owner) {
-      if (freeLargeBytes + owner.length > FREE_LARGE_BYTES || freeLarge.includes(owner)) continue
-      freeLarge.push(owner)
-      freeLargeBytes += owner.length
-    } else if (--owner.live === 0) {
-      owner.used = 0
-      if (owner !== slab && freeSlabs.length < FREE_SLABS) freeSlabs.push(owner)
-    }
+    if ('length' in owner) returnLarge(owner)
+    else endStretch(owner)
   }
+  segments.length = 0
 }

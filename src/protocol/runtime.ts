@@ -48,6 +48,9 @@ function writes(write: Write | undefined): Write | undefined {
 export const allocate: (bytes: number) => Uint8Array =
   node === undefined ? bytes => new Uint8Array(bytes) : bytes => node.Buffer.allocUnsafeSlow(bytes)
 
+/** The longest memory that can be had: a message beyond it is refused as too big instead of throwing. */
+export const MAX_BYTES: number = node?.constants.MAX_LENGTH ?? 2 ** 31 - 1
+
 /** No bytes, in the class that chunks have: code that has met two classes runs at half the speed from then on. */
 export const EMPTY: Uint8Array = allocate(0)
 

@@ -14,8 +14,6 @@ export type UsageCode =
   /** Data of a type that cannot be sent, or text bytes that are not UTF-8. */
   | 'WS_BAD_DATA'
   | 'WS_BAD_URL'
-  /** More output is buffered than `maxBufferedBytes`: nothing was sent. */
-  | 'WS_BUFFER_FULL'
 
 /** This side asked for something that RFC 6455 or the current state forbids. Always thrown, at the call. */
 export class UsageError extends Error {

@@ -6,20 +6,25 @@ import {
   type HeaderList,
   type HeadLimits,
 } from '../handshake/index.js'
+import { UsageError } from '../protocol/index.js'
 import { ClientHandshake, type Opened } from './client-handshake.js'
 import { ConnectionError } from './connection-error.js'
 import { dial } from './dial.js'
-import { type DialOptions, milliseconds } from './dial-options.js'
+import { DIAL_OPTIONS, type DialOptions, milliseconds, requireOptions } from './dial-options.js'
 import { runPhase } from './phase.js'
 import { Socket } from './socket.js'
-import { resolveSocketOptions, type SocketOptions } from './socket-options.js'
+import { resolveSocketOptions, SOCKET_OPTIONS, type SocketOptions } from './socket-options.js'
 import { discard } from './stream-events.js'
 import { parseTarget, peerName, type Target } from './target.js'
 
 /** How to connect, and how the connection behaves afterwards. Times are in milliseconds, `Infinity` is no limit. */
 export interface ConnectOptions extends DialOptions, SocketOptions {
   /** More request headers, in the order given: pairs, or an object whose values may be lists. */
-  readonly headers?: HeaderList | Readonly<Record<string, string | readonly string[]>> | undefined
+  readonly headers?:
+    | HeaderList
+    | Iterable<readonly [name: string, value: string]>
+    | Readonly<Record<string, string | readonly string[]>>
+    | undefined
   /** The `Origin` header. Browsers always send one; other clients only need it where a server asks. */
   readonly origin?: string | undefined
   /** In the order of preference. A server may choose one of them, or none. */
@@ -38,6 +43,19 @@ export interface ConnectOptions extends DialOptions, SocketOptions {
   readonly onMessage?: Socket['onMessage'] | undefined
 }
 
+const CONNECT_OPTIONS: Readonly<Record<keyof ConnectOptions, true>> = {
+  ...DIAL_OPTIONS,
+  ...SOCKET_OPTIONS,
+  headers: true,
+  origin: true,
+  subprotocols: true,
+  handshakeTimeoutMs: true,
+  headLimits: true,
+  serialize: true,
+  signal: true,
+  onMessage: true,
+}
+
 // Python websockets 10 s for all of opening; gun 5 s; undici 300 s; ws none.
 const HANDSHAKE_TIMEOUT_MS = 10_000
 const NO_EXTENSIONS: readonly ExtensionOffer[] = []
@@ -53,6 +71,7 @@ const NO_EXTENSIONS: readonly ExtensionOffer[] = []
  * is thrown, no socket, timer or listener is left.
  */
 export async function connect(url: string | URL, options: ConnectOptions = {}): Promise<Socket> {
+  requireOptions(options, CONNECT_OPTIONS)
   const target = parseTarget(url)
   const peer = peerName(target)
   const settings = resolveSocketOptions(options)
@@ -99,14 +118,20 @@ function clientRequest(target: Target, options: ConnectOptions): ClientRequest {
     host: target.host,
     target: target.requestTarget,
     key: generateKey(),
-    subprotocols: options.subprotocols ?? [],
+    subprotocols: requireList(options.subprotocols ?? []),
     extensions: NO_EXTENSIONS,
     headers,
   }
 }
 
+function requireList(subprotocols: readonly string[]): readonly string[] {
+  if (Array.isArray(subprotocols)) return subprotocols
+  throw new UsageError('WS_BAD_OPTION', 'subprotocols must be a list')
+}
+
 function headerList(headers: ConnectOptions['headers'] = []): [string, string][] {
-  if (Array.isArray(headers)) return headers.map(([name, value]) => [name, value])
+  // Pairs: a list of them, a `Headers` object, a `Map`.
+  if (Symbol.iterator in headers) return Array.from(headers as HeaderList, ([name, value]) => [name, value])
   return Object.entries(headers).flatMap(([name, value]) =>
     !Array.isArray(value)
       ? [[name, value] as [string, string]]

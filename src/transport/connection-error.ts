@@ -24,6 +24,7 @@ export type ConnectionErrorCode =
   | 'WS_CONNECTION_LOST'
   | 'WS_CLOSE_TIMEOUT'
   | 'WS_CLOSED_LOCALLY'
+  | 'WS_BUFFER_FULL'
 
 const TABLE: Record<ConnectionErrorCode, { readonly phase: ConnectionPhase; readonly text: string }> = {
   WS_DNS_FAILED: { phase: 'dns', text: 'lookup of $peer failed' },
@@ -40,6 +41,7 @@ const TABLE: Record<ConnectionErrorCode, { readonly phase: ConnectionPhase; read
   },
   WS_CONNECTION_LOST: { phase: 'open', text: 'connection to $peer lost without a Close frame' },
   WS_CLOSE_TIMEOUT: { phase: 'closing', text: '$peer did not finish the closing handshake' },
+  WS_BUFFER_FULL: { phase: 'open', text: '$peer does not take its data: more than maxBufferedBytes waits' },
   WS_CLOSED_LOCALLY: { phase: 'open', text: 'connection to $peer was ended on this side' },
 }
 

@@ -67,6 +67,34 @@ export interface DialOptions {
   readonly netConnect?: ((options: NetConnectOpts) => Socket) | undefined
 }
 
+/** The names of {@link DialOptions}. */
+export const DIAL_OPTIONS: Readonly<Record<keyof DialOptions, true>> = {
+  tcp: true,
+  tls: true,
+  insecure: true,
+  lookup: true,
+  createConnection: true,
+  domainLookupTimeoutMs: true,
+  connectTimeoutMs: true,
+  tlsHandshakeTimeoutMs: true,
+  attemptDelayMs: true,
+  signal: true,
+  clock: true,
+  netConnect: true,
+}
+
+/**
+ * Refuses what is no option: a misspelt limit would be none.
+ *
+ * @throws UsageError `WS_BAD_OPTION`.
+ */
+export const requireOptions = (given: object, known: Readonly<Record<string, true>>): void => {
+  if (typeof given !== 'object' || given === null) throw badOption('the options must be an object')
+  for (const name of Object.keys(given)) {
+    if (!Object.hasOwn(known, name)) throw badOption(`there is no option ${name}`)
+  }
+}
+
 /**
  * {@link DialOptions} with every default filled in.
  */
@@ -128,7 +156,7 @@ export const resolveDialOptions = (options: DialOptions): DialSettings => ({
     DEFAULT_ATTEMPT_DELAY_MS,
     MIN_ATTEMPT_DELAY_MS,
   ),
-  signal: options.signal,
+  signal: abortSignal(options.signal),
   clock: options.clock ?? systemClock,
   netConnect: options.netConnect ?? netConnect,
 })
@@ -142,7 +170,12 @@ export const milliseconds = (name: string, value: number | undefined, fallback: 
   if (value === undefined) return fallback
   // Written so that NaN fails too.
   if (typeof value === 'number' && value >= min) return value
-  throw badOption(`${name} must be at least ${min} ms, and not ${value}`)
+  throw badOption(`${name} must be a number of at least ${min} ms, and not ${JSON.stringify(value)}`)
+}
+
+const abortSignal = (signal: AbortSignal | undefined): AbortSignal | undefined => {
+  if (signal === undefined || signal instanceof AbortSignal) return signal
+  throw badOption('signal must be an AbortSignal, such as the signal of an AbortController')
 }
 
 const badOption = (message: string): UsageError => new UsageError('WS_BAD_OPTION', message)

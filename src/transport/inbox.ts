@@ -61,10 +61,9 @@ export class Inbox {
     const value = this.take()
     if (value !== undefined) return Promise.resolve({ value, done: false })
     if (this.#ended) {
-      const error = this.#error
-      // A loop learns of a failure once; asked again, there is just nothing more.
-      this.#error = null
-      return error === null ? Promise.resolve({ value: undefined, done: true }) : Promise.reject(error)
+      return this.#error === null
+        ? Promise.resolve({ value: undefined, done: true })
+        : Promise.reject(this.#error)
     }
     return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }))
   }
@@ -75,9 +74,8 @@ export class Inbox {
     this.#ended = true
     this.#error = error
     for (const reader of this.#readers) {
-      if (this.#error === null) reader.resolve({ value: undefined, done: true })
-      else reader.reject(this.#error)
-      this.#error = null
+      if (error === null) reader.resolve({ value: undefined, done: true })
+      else reader.reject(error)
     }
     this.#readers = []
   }

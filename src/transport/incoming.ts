@@ -1,8 +1,10 @@
 // Strategy: where messages go: to the user's callback, synchronously; to a reader that waits; or to the inbox, and when that
 // is full the wire stops reading. A callback that throws has said that it cannot go on: the connection is closed with
 // 1011 and the error goes the way of every uncaught error, from wherever the message came.
-import type { Message } from '../protocol/index.js'
+import { type Message, ProtocolViolation } from '../protocol/index.js'
+import { ConnectionError } from './connection-error.js'
 import { Inbox } from './inbox.js'
+import { NotConnectedError } from './not-connected-error.js'
 import { throwLater } from './wire.js'
 
 /** What the way of a message depends on. */
@@ -15,6 +17,21 @@ export interface IncomingSource {
   resume(): void
   /** The callback cannot go on. */
   abandon(): void
+}
+
+/**
+ * Treats the rejection of a user's asynchronous callback as an error it threw. That the connection was lost is no error of
+ * the callback's, and `closed` has told it already.
+ */
+export function watchRejection(result: Promise<unknown>, abandon: () => void): void {
+  result.catch((error: unknown) => {
+    abandon()
+    const lost =
+      error instanceof ConnectionError ||
+      error instanceof NotConnectedError ||
+      error instanceof ProtocolViolation
+    if (!lost) throwLater(error)
+  })
 }
 
 /** Messages on their way to the user. */
@@ -53,7 +70,7 @@ export class Incoming {
     // Only our own Close can have come before a message.
     if (!open && !this.#deliverWhileClosing) return true
     if (this.#callback !== null && inbox.empty && !this.#paused) {
-      this.#callback(message)
+      this.#watch(this.#callback(message))
       return true
     }
     // After our Close there is no pause to wait for room: the peer's Close is behind.
@@ -92,13 +109,18 @@ export class Incoming {
     this.#inbox.end(this.#stopped ? null : error)
   }
 
+  /** A callback may be asynchronous, though nobody waits for it: its rejection is what its error would have been. */
+  #watch(result: unknown): void {
+    if (result instanceof Promise) watchRejection(result, () => this.#source.abandon())
+  }
+
   /** Delivers queued messages to the callback, then goes on reading. */
   #unload(): void {
     while (this.#callback !== null && !this.#paused && !this.#stopped) {
       const message = this.#inbox.take()
       if (message === undefined) break
       try {
-        this.#callback(message)
+        this.#watch(this.#callback(message))
       } catch (error) {
         this.#inbox.clear()
         this.#source.abandon()

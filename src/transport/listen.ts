@@ -6,18 +6,25 @@ import { type AddressInfo, createServer, type Server, type Socket as NetSocket }
 import type { Duplex } from 'node:stream'
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls'
 import { type HeadLimits, HeadReader, type RequestHead, type UpgradeRequest } from '../handshake/index.js'
-import { after, type Clock } from './clock.js'
-import { milliseconds } from './dial-options.js'
+import type { Clock } from './clock.js'
+import { milliseconds, requireOptions } from './dial-options.js'
 import { acceptUpgrade, readRequest } from './server-handshake.js'
+import { UsageError } from '../protocol/index.js'
+import { watchRejection } from './incoming.js'
 import { Socket } from './socket.js'
-import { resolveSocketOptions, type SocketOptions, type SocketSettings } from './socket-options.js'
+import {
+  resolveSocketOptions,
+  SOCKET_OPTIONS,
+  type SocketOptions,
+  type SocketSettings,
+} from './socket-options.js'
 import { swallowErrors } from './stream-events.js'
 
 /** How connections are accepted. Times are in milliseconds, `Infinity` is no limit. */
 export interface AcceptOptions extends SocketOptions {
   /** The subprotocols this server speaks. The client's first choice among them is taken; none of them is no fault. */
   readonly subprotocols?: readonly string[] | undefined
-  /** From the TCP connection (TLS included) to the end of the request. Default 10,000. */
+  /** For the head of the request, and before that for the TLS handshake. Default 10,000 each. */
   readonly handshakeTimeoutMs?: number | undefined
   readonly headLimits?: Partial<HeadLimits> | undefined
 }
@@ -55,6 +62,20 @@ export interface Listener extends Acceptor {
   readonly address: AddressInfo | string
 }
 
+const ACCEPT_OPTIONS: Readonly<Record<keyof AcceptOptions, true>> = {
+  ...SOCKET_OPTIONS,
+  subprotocols: true,
+  handshakeTimeoutMs: true,
+  headLimits: true,
+}
+const LISTEN_OPTIONS: Readonly<Record<keyof ListenOptions, true>> = {
+  ...ACCEPT_OPTIONS,
+  host: true,
+  port: true,
+  path: true,
+  tls: true,
+}
+
 // The same as the client's; nginx 60 s, Apache 20 to 40 s, Node 60 s for the head.
 const HANDSHAKE_TIMEOUT_MS = 10_000
 
@@ -64,25 +85,30 @@ const HANDSHAKE_TIMEOUT_MS = 10_000
  * @throws (rejects) UsageError for a bad option, or what the operating system says (`EADDRINUSE`, …).
  */
 export async function listen(options: ListenOptions, onConnection: OnConnection): Promise<Listener> {
+  requireOptions(options, LISTEN_OPTIONS)
   const acceptor = new SocketAcceptor(options, onConnection)
   const { tls, host = '127.0.0.1', port = 0, path } = options
-  const pending = new PendingStreams(
-    acceptor.limits.clock,
-    tls === undefined ? Infinity : acceptor.limits.limitMs,
-  )
-  const serve = (stream: NetSocket): void => {
-    pending.secured(remoteName(stream))
-    acceptor.read(stream)
-  }
+  const streams = new Set<NetSocket>()
+  const serve = (stream: NetSocket): void => acceptor.read(stream)
+  const { limitMs } = acceptor.limits
+  const handshakeTimeout = limitMs === Infinity ? {} : { handshakeTimeout: limitMs }
   // A peer that half-closes can still read what it is owed, the answer to its Close above all.
   const server: Server =
     tls === undefined
       ? createServer({ allowHalfOpen: true }, serve)
       : // Without a list, a client that offers only h2 would be connected all the same (RFC 7301, section 3.2).
-        createTlsServer({ ALPNProtocols: ['http/1.1'], allowHalfOpen: true, ...tls } as TlsOptions, serve)
+        createTlsServer(
+          { ALPNProtocols: ['http/1.1'], allowHalfOpen: true, ...handshakeTimeout, ...tls } as TlsOptions,
+          serve,
+        )
   // Connections that end inside the TLS handshake.
   server.on('tlsClientError', () => {})
-  server.on('connection', (stream: NetSocket) => pending.add(stream))
+  server.on('connection', (stream: NetSocket) => {
+    stream.setNoDelay(true)
+    swallowErrors(stream)
+    streams.add(stream)
+    stream.once('close', () => streams.delete(stream))
+  })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(path === undefined ? { host, port } : { path }, () => {
@@ -99,7 +125,7 @@ export async function listen(options: ListenOptions, onConnection: OnConnection)
     server.close()
     await acceptor.close()
     // What is left never finished its handshake.
-    pending.destroy()
+    for (const stream of streams) stream.destroy()
     await ended
   }
   return {
@@ -117,6 +143,7 @@ export async function listen(options: ListenOptions, onConnection: OnConnection)
  * right status.
  */
 export function attach(server: EventEmitter, options: AcceptOptions, onConnection: OnConnection): Acceptor {
+  requireOptions(options, ACCEPT_OPTIONS)
   const acceptor = new SocketAcceptor(options, onConnection)
   const onUpgrade = (request: NodeRequest, stream: Duplex, rest: Uint8Array): void => {
     acceptor.accept(stream, requestHead(request), rest)
@@ -143,48 +170,6 @@ function requestHead({ method = '', url = '', httpVersion, rawHeaders }: NodeReq
   return { method, target: url, version: httpVersion, headers }
 }
 
-/**
- * Connections from their first packet on, and the time limit of those that still have a TLS handshake before them. TLS
- * makes a second stream of each, which is known to be the same by its remote end.
- */
-class PendingStreams {
-  readonly #clock: Clock
-  readonly #tlsLimitMs: number
-  readonly #streams = new Set<NetSocket>()
-  readonly #timers = new Map<string, () => void>()
-
-  constructor(clock: Clock, tlsLimitMs: number) {
-    this.#clock = clock
-    this.#tlsLimitMs = tlsLimitMs
-  }
-
-  add(stream: NetSocket): void {
-    stream.setNoDelay(true)
-    swallowErrors(stream)
-    this.#streams.add(stream)
-    stream.once('close', () => {
-      this.#streams.delete(stream)
-      this.secured(key)
-    })
-    const key = remoteName(stream)
-    if (stream.remoteAddress === undefined) return
-    this.#timers.set(
-      key,
-      after(this.#clock, this.#tlsLimitMs, () => stream.destroy()),
-    )
-  }
-
-  /** The TLS handshake behind this name is over. */
-  secured(key: string): void {
-    this.#timers.get(key)?.()
-    this.#timers.delete(key)
-  }
-
-  destroy(): void {
-    for (const stream of this.#streams) stream.destroy()
-  }
-}
-
 class SocketAcceptor {
   readonly sockets = new Set<Socket>()
   readonly #options: AcceptOptions
@@ -194,6 +179,9 @@ class SocketAcceptor {
   #closed = false
 
   constructor(options: AcceptOptions, onConnection: OnConnection) {
+    if (typeof onConnection !== 'function') {
+      throw new UsageError('WS_BAD_OPTION', 'a listener needs a function that takes its connections')
+    }
     this.#options = options
     this.#settings = resolveSocketOptions(options)
     this.#onConnection = onConnection
@@ -225,7 +213,8 @@ class SocketAcceptor {
     this.sockets.add(socket)
     void socket.closed.then(() => this.sockets.delete(socket))
     try {
-      this.#onConnection(socket, upgrade)
+      const result: unknown = this.#onConnection(socket, upgrade)
+      if (result instanceof Promise) watchRejection(result, () => void socket.close(1011))
     } catch (error) {
       void socket.close(1011)
       throw error

@@ -1,4 +1,5 @@
 import type { Clock } from './clock.js'
+import { quiet } from './send-queue.js'
 
 interface Waiting {
   readonly payload: Uint8Array
@@ -26,9 +27,11 @@ export class RoundTrips {
   /** A ping with this payload is being sent; settles with its round-trip time in milliseconds. */
   add(payload: Uint8Array): Promise<number> {
     const copy = Uint8Array.from(payload)
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ payload: copy, sentAt: this.#clock.now(), resolve, reject })
-    })
+    return quiet(
+      new Promise((resolve, reject) => {
+        this.#waiting.push({ payload: copy, sentAt: this.#clock.now(), resolve, reject })
+      }),
+    )
   }
 
   /** A pong arrived. One that answers nothing is unsolicited, and ignored. */

@@ -8,12 +8,23 @@ interface Waiter {
   readonly reject: (error: Error) => void
 }
 
+/**
+ * Marks a promise as handled. What it can reject with is that the connection was lost, which `closed` tells as well: whoever
+ * does not wait for it must not be ended by it.
+ */
+export function quiet<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {})
+  return promise
+}
+
 /** Promises of sends, and the order in which messages may begin. */
 export class SendQueue {
   /** Their bytes are not handed over yet. */
   #unwritten: Waiter[] = []
   /** Their bytes are handed over, but the stream is full. */
   #written: Waiter[] = []
+  /** Their bytes are the caller's own, and must not change until a batch is written. */
+  #referred: (Waiter & { readonly batch: number })[] = []
   #turn: Promise<void> | null = null
 
   /** True while a message in parts is being sent. */
@@ -23,7 +34,20 @@ export class SendQueue {
 
   /** Settles when what was sent so far is handed over and there is room for more. */
   wait(): Promise<void> {
-    return new Promise((resolve, reject) => this.#unwritten.push({ resolve, reject }))
+    return quiet(new Promise((resolve, reject) => this.#unwritten.push({ resolve, reject })))
+  }
+
+  /** Settles when the stream is done with this batch, so that nobody reads its bytes any more. */
+  whenWritten(batch: number): Promise<void> {
+    return quiet(new Promise((resolve, reject) => this.#referred.push({ batch, resolve, reject })))
+  }
+
+  /** The stream is done with the first `batches`. */
+  written(batches: number): void {
+    if (this.#referred.length === 0) return
+    const done = this.#referred.filter(({ batch }) => batch <= batches)
+    this.#referred = this.#referred.filter(({ batch }) => batch > batches)
+    for (const { resolve } of done) resolve()
   }
 
   /** Everything sent so far was handed to the stream; `full` says whether the stream asks for a pause. */
@@ -45,8 +69,9 @@ export class SendQueue {
 
   /** The connection is gone: what was not handed over is lost, and its senders are told. */
   fail(error: Error): void {
-    const unwritten = this.#unwritten
+    const unwritten = [...this.#unwritten, ...this.#referred]
     this.#unwritten = []
+    this.#referred = []
     this.drained()
     for (const { reject } of unwritten) reject(error)
   }

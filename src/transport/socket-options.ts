@@ -13,7 +13,10 @@ export interface SocketOptions {
   readonly closeTimeoutMs?: number | undefined
   /** From this many bytes of buffered output on, `write()` returns false and `send()` waits. Default 65,536. */
   readonly highWaterMark?: number | undefined
-  /** With more buffered output than this, `write()` and `send()` refuse with `WS_BUFFER_FULL`. Default 64 MiB. */
+  /**
+   * With more buffered output than this, a peer counts as one that does not read: the next send ends the connection with
+   * `WS_BUFFER_FULL`. Default 64 MiB.
+   */
   readonly maxBufferedBytes?: number | undefined
   /** With this many undelivered messages, or 1 MiB of them, the socket is not read any more. Default 16. */
   readonly maxQueuedMessages?: number | undefined
@@ -29,6 +32,19 @@ export interface SocketOptions {
    * that nobody can predict, so another source is for tests.
    */
   readonly maskKey?: MaskSource | undefined
+}
+
+/** The names of {@link SocketOptions}. */
+export const SOCKET_OPTIONS: Readonly<Record<keyof SocketOptions, true>> = {
+  limits: true,
+  autoPong: true,
+  closeTimeoutMs: true,
+  highWaterMark: true,
+  maxBufferedBytes: true,
+  maxQueuedMessages: true,
+  deliverWhileClosing: true,
+  clock: true,
+  maskKey: true,
 }
 
 /** {@link SocketOptions} with every default filled in. */

@@ -3,19 +3,17 @@
 // end. The synchronous path, `write` and `onMessage`, makes no promise and no closure.
 import type { Duplex } from 'node:stream'
 import type { RequestHead, ResponseHead } from '../handshake/index.js'
-import { Connection, type Message, type ProtocolViolation, type Role, UsageError } from '../protocol/index.js'
+import { Connection, type Message, type ProtocolViolation, type Role } from '../protocol/index.js'
 import { ConnectionError } from './connection-error.js'
 import { Incoming, type IncomingSource } from './incoming.js'
 import { NotConnectedError } from './not-connected-error.js'
-import { isParts, type Payload, type PayloadParts, toBytes } from './payload.js'
+import { Outgoing } from './outgoing.js'
+import { type Payload, type PayloadParts, toBytes } from './payload.js'
 import { RoundTrips } from './round-trips.js'
-import { SendQueue } from './send-queue.js'
-import { sendParts } from './send-parts.js'
+import { quiet } from './send-queue.js'
 import type { SocketSettings } from './socket-options.js'
 import type { SocketOrigin, SocketOutcome } from './socket-outcome.js'
 import { Wire } from './wire.js'
-
-const SENT = Promise.resolve()
 
 /** One open WebSocket connection, client or server. It never emits an `'error'` event and never throws on its own. */
 export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposable {
@@ -39,10 +37,12 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
   readonly #connection: Connection
   readonly #wire: Wire
   readonly #incoming: Incoming
-  readonly #sends = new SendQueue()
+  readonly #outgoing: Outgoing
   readonly #pings: RoundTrips
   #resolveClosed!: (outcome: SocketOutcome) => void
   #terminated = false
+  #overflow: ConnectionError | null = null
+  #destroyed = false
   #violation: ProtocolViolation | null = null
   #outcome: SocketOutcome | null = null
 
@@ -74,11 +74,23 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
           this.#violation = violation
           this.#incoming.end(violation)
         },
-        flushed: full => this.#sends.flushed(full && this.bufferedAmount >= this.#settings.highWaterMark),
+        flushed: full => this.#outgoing.flushed(full),
+        written: batches => this.#outgoing.written(batches),
         ended: (cause, timedOut) => this.#end(cause, timedOut),
       },
       settings,
     )
+    this.#outgoing = new Outgoing(this.#connection, this.#wire, settings, {
+      state: () => this.state,
+      closed: this.closed,
+      overflow: () => {
+        this.#overflow = new ConnectionError('WS_BUFFER_FULL', this.#peer)
+        this.#incoming.end(this.#overflow)
+        this.#destroy()
+        return this.#overflow
+      },
+      close: (code, reason) => void this.close(code, reason),
+    })
   }
 
   /** @internal Begins to read; `rest` came behind the head of the handshake. */
@@ -88,12 +100,14 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
 
   /** `open` until the first Close frame in either direction, `closed` once the connection is gone. */
   get state(): 'open' | 'closing' | 'closed' {
-    return this.#outcome === null && this.#connection.state === 'closed' ? 'closing' : this.#connection.state
+    const { state } = this.#connection
+    if (this.#outcome !== null) return 'closed'
+    return this.#destroyed || state === 'closed' ? 'closing' : state
   }
 
   /** Bytes that were accepted and that the operating system has not taken yet. */
   get bufferedAmount(): number {
-    return this.#connection.pendingBytes + this.#wire.writableLength
+    return this.#outgoing.bufferedAmount
   }
 
   /**
@@ -116,34 +130,30 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
    * @returns a promise that settles when the message was handed to the stream and there is room for more, so that awaiting
    * it is backpressure. Bytes must stay unchanged until then.
    * @throws (rejects) NotConnectedError when the socket is closing or closed; ConnectionError when it was lost before the
-   * message was handed over; UsageError `WS_BUFFER_FULL`, `WS_BAD_DATA`; or what the iterable threw, which closes with 1011.
+   * message was handed over, or with `WS_BUFFER_FULL`; UsageError `WS_BAD_DATA`; or what the iterable threw, which closes
+   * with 1011. A rejection that only says that the connection is gone may be ignored: `closed` says so too.
    */
   send(data: Payload | PayloadParts): Promise<void> {
-    if (isParts(data)) return this.#sends.inTurn(() => this.#sendParts(data))
-    if (this.#sends.busy) return this.#sends.inTurn(() => this.#sendWhole(data))
-    return this.#sendWhole(data)
+    return this.#outgoing.send(data)
   }
 
   /**
    * Sends one message without a promise: the fast path.
    *
    * @returns false when the buffered output has reached `highWaterMark`: the message is accepted all the same, but it is
-   * time to wait for `drained()`.
-   * @throws NotConnectedError, or UsageError `WS_BUFFER_FULL`, `WS_BAD_DATA`, or `WS_BAD_SEQUENCE` while a message in parts
-   * is being sent.
+   * time to wait for `drained()`. False as well, and nothing is sent, when the socket is not open any more: see `state`.
+   * A server's bytes over 4 KiB are not copied: leave them unchanged until `drained()` has settled.
+   * @throws UsageError `WS_BAD_DATA`, or `WS_BAD_SEQUENCE` while a message in parts is being sent.
    */
   write(data: Payload): boolean {
-    this.#checkOpen()
-    if (typeof data === 'string') this.#connection.sendText(data)
-    else this.#connection.sendBinary(toBytes(data))
-    this.#wire.flush()
-    return this.bufferedAmount < this.#settings.highWaterMark
+    return this.#outgoing.write(data)
   }
 
-  /** Settles when everything written was handed to the operating system's socket and there is room for more. */
+  /** Settles when the operating system has taken everything that was written. Rejects when the connection is lost. */
   drained(): Promise<void> {
-    if (this.#outcome !== null) return Promise.reject(new NotConnectedError('closed'))
-    return this.#handedOver ? SENT : this.#sends.wait()
+    return this.#outcome === null
+      ? this.#outgoing.taken()
+      : quiet(Promise.reject(new NotConnectedError('closed')))
   }
 
   /**
@@ -151,18 +161,22 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
    * @param data at most 125 bytes; by default a few that no other ping of this connection has.
    * @returns the round-trip time in milliseconds, when the pong is there. Rejects when the connection ends before.
    */
-  async ping(data?: Payload): Promise<number> {
-    this.#checkOpen()
-    const payload = data === undefined ? this.#pings.payload() : bytesOf(data)
-    this.#connection.sendPing(payload)
-    const answer = this.#pings.add(payload)
-    this.#wire.flush()
-    return answer
+  ping(data?: Payload): Promise<number> {
+    if (!this.#outgoing.accepts()) return this.#outgoing.refuse()
+    try {
+      const payload = data === undefined ? this.#pings.payload() : bytesOf(data)
+      this.#connection.sendPing(payload)
+      const answer = this.#pings.add(payload)
+      this.#wire.flush()
+      return answer
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
-  /** Sends an unsolicited Pong (5.5.3) of at most 125 bytes. @throws NotConnectedError, UsageError. */
+  /** Sends an unsolicited Pong (5.5.3) of at most 125 bytes, when the socket is open. @throws UsageError. */
   pong(data: Payload = ''): void {
-    this.#checkOpen()
+    if (!this.#outgoing.accepts()) return
     this.#connection.sendPong(bytesOf(data))
     this.#wire.flush()
   }
@@ -170,7 +184,7 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
   /**
    * Closes the connection: sends a Close frame, waits for the peer's and for the end of the stream, at most
    * `closeTimeoutMs`. Messages that arrive meanwhile are thrown away, unless `deliverWhileClosing` was asked for.
-   * @param code 1000 to 1003, 1007 to 1014 or 3000 to 4999. Default 1000.
+   * @param code 1000 to 1003, 1007 to 1014 or 3000 to 4999. Default 1000. 1005 sends an empty Close frame.
    * @param reason at most 123 bytes of UTF-8.
    * @returns how it ended. It never rejects for what the peer or the network does.
    * @throws (rejects) UsageError `WS_BAD_CLOSE`.
@@ -186,8 +200,7 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
   /** Ends the connection at once: no Close frame, and what is buffered is dropped. */
   terminate(): void {
     this.#terminated = true
-    this.#incoming.stop()
-    this.#wire.destroy()
+    this.#destroy()
   }
 
   /** Stops delivering messages and slows the peer down; pings wait as well. */
@@ -217,13 +230,6 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
     await this.close()
   }
 
-  get #handedOver(): boolean {
-    return (
-      this.#connection.pendingBytes === 0 &&
-      !(this.#wire.full && this.#wire.writableLength >= this.#settings.highWaterMark)
-    )
-  }
-
   #source(): IncomingSource {
     const connection = this.#connection
     const ended = (): boolean => this.#outcome !== null
@@ -240,37 +246,10 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
     }
   }
 
-  #sendParts(parts: PayloadParts): Promise<void> {
-    return sendParts(parts, {
-      fragment: (kind, data, fin) => {
-        this.#checkOpen()
-        this.#connection.sendFragment(kind, data, fin)
-        this.#wire.flush()
-        return this.#handedOver ? null : this.#sends.wait()
-      },
-      // A message that has begun cannot be taken back, and no other may follow it: the peer is told that it broke off.
-      breakOff: () => {
-        if (this.state === 'open') void this.close(1011, 'message broken off')
-      },
-      ended: this.closed,
-    })
-  }
-
-  #sendWhole(data: Payload): Promise<void> {
-    try {
-      this.write(data)
-    } catch (error) {
-      return Promise.reject(error)
-    }
-    return this.#handedOver ? SENT : this.#sends.wait()
-  }
-
-  #checkOpen(): void {
-    const { state } = this
-    if (state !== 'open') throw new NotConnectedError(state)
-    if (this.bufferedAmount > this.#settings.maxBufferedBytes) {
-      throw new UsageError('WS_BUFFER_FULL', `${this.bufferedAmount} bytes wait to be sent to ${this.#peer}`)
-    }
+  #destroy(): void {
+    this.#destroyed = true
+    this.#incoming.stop()
+    this.#wire.destroy()
   }
 
   #end(cause: Error | null, timedOut: boolean): void {
@@ -279,7 +258,7 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
     const error = wasClean ? null : (this.#violation ?? this.#failure(cause, timedOut))
     this.#outcome = { ...frames, wasClean, error }
     const lost = error ?? new ConnectionError('WS_CONNECTION_LOST', this.#peer, { phase: 'closing' })
-    this.#sends.fail(lost)
+    this.#outgoing.fail(lost)
     this.#pings.fail(lost)
     this.#incoming.end(error)
     this.#resolveClosed(this.#outcome)
@@ -287,6 +266,7 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
 
   #failure(cause: Error | null, timedOut: boolean): ConnectionError {
     const details = cause === null ? {} : { cause }
+    if (this.#overflow !== null) return this.#overflow
     if (this.#terminated) return new ConnectionError('WS_CLOSED_LOCALLY', this.#peer, details)
     if (timedOut)
       return new ConnectionError('WS_CLOSE_TIMEOUT', this.#peer, { limitMs: this.#settings.closeTimeoutMs })

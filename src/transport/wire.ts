@@ -24,6 +24,8 @@ export interface WireHandler {
   failed(violation: ProtocolViolation): void
   /** All output so far was handed to the stream. `full` is true when the stream asks for a pause. */
   flushed(full: boolean): void
+  /** The stream is done with the first `batches` that it was handed, one a flush. */
+  written(batches: number): void
   /** The stream is gone. Called once, last. */
   ended(cause: Error | null, timedOut: boolean): void
 }
@@ -53,7 +55,11 @@ export class Wire {
   #timedOut = false
   #error: Error | null = null
   /** What the stream has been given and has not reported as written. */
-  #inFlight: (readonly Uint8Array[])[] = []
+  #inFlight: Uint8Array[][] = []
+  #handed = 0
+  #written = 0
+  /** The batch that our Close frame was in. */
+  #closeBatch = Infinity
   #cancelDeadline: (() => void) | null = null
 
   constructor(
@@ -70,9 +76,9 @@ export class Wire {
     swallowErrors(stream)
   }
 
-  /** True while the events of a chunk are being handled, when output is written only behind the last of them. */
-  get pulling(): boolean {
-    return this.#pulling
+  /** How many batches the stream was handed, and is done with. */
+  get batches(): { readonly handed: number; readonly written: number } {
+    return { handed: this.#handed, written: this.#written }
   }
 
   /** Bytes handed to the stream that the operating system has not taken yet. */
@@ -148,8 +154,8 @@ export class Wire {
   }
 
   readonly #onDrain = (): void => {
-    // The peer takes our output, so the closing handshake may still succeed.
-    if (this.#cancelDeadline !== null) this.#armDeadline()
+    // The peer still takes what came before our Close frame; from there on the time is up when it is up.
+    if (this.#cancelDeadline !== null && this.#written < this.#closeBatch) this.#armDeadline()
     this.#write(false)
     this.#handler.flushed(this.#stream.writableNeedDrain)
   }
@@ -157,7 +163,11 @@ export class Wire {
   /** Writes end in the order they were begun in. After an error the memory is left to the collector. */
   readonly #onWritten = (error: Error | null | undefined): void => {
     const segments = this.#inFlight.shift()
-    if (!error && segments !== undefined) this.#connection.recycleOutput(segments)
+    this.#written++
+    if (error) return
+    // Only a socket of Node's own is known to be done with the memory when it says so.
+    if (segments !== undefined && this.#stream instanceof NetSocket) this.#connection.recycleOutput(segments)
+    this.#handler.written(this.#written)
   }
 
   readonly #onTick = (): void => {
@@ -180,7 +190,7 @@ export class Wire {
     const stream = this.#stream
     stream.off('data', this.#onData).off('end', this.#onEnd).off('error', this.#onError)
     stream.off('close', this.#onClose).off('drain', this.#onDrain)
-    this.#handler.ended(this.#error, this.#timedOut)
+    this.#handler.ended(this.#error ?? stream.errored ?? null, this.#timedOut)
   }
 
   #pull(): void {
@@ -206,6 +216,8 @@ export class Wire {
       // wherever this was called.
       connection.close(1011)
       throwLater(error)
+      // A Close of the peer may be behind.
+      this.#yield()
     } finally {
       this.#pulling = false
       this.#write(false)
@@ -236,13 +248,10 @@ export class Wire {
     const { length } = segments
     if (length > 1) stream.cork()
     for (let i = 0; i < length - 1; i++) stream.write(segments[i])
-    // Only a socket of Node's own is known to be done with the memory when it says so.
-    if (stream instanceof NetSocket) {
-      this.#inFlight.push(segments)
-      stream.write(segments[length - 1], this.#onWritten)
-    } else {
-      stream.write(segments[length - 1])
-    }
+    this.#inFlight.push(segments)
+    this.#handed++
+    if (this.#closeBatch === Infinity && this.#connection.state !== 'open') this.#closeBatch = this.#handed
+    stream.write(segments[length - 1], this.#onWritten)
     if (length > 1) stream.uncork()
     this.#handler.flushed(stream.writableNeedDrain)
   }

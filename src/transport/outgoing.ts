@@ -1,0 +1,133 @@
+// Strategy: what `send`, `write` and `drained` promise. A message is accepted while the socket is open and no more than
+// `maxBufferedBytes` wait; a peer that lets more pile up does not read, and is let go of. A send settles when its bytes were
+// handed to the stream and the stream has room; one whose bytes are the caller's own, since a server does not copy its larger
+// binary messages, settles when the stream is done with them.
+import { type Connection, GATHER_BYTES } from '../protocol/index.js'
+import { NotConnectedError } from './not-connected-error.js'
+import { isParts, type Payload, type PayloadParts, toBytes } from './payload.js'
+import { sendParts } from './send-parts.js'
+import { quiet, SendQueue } from './send-queue.js'
+import type { SocketOutcome } from './socket-outcome.js'
+import type { SocketSettings } from './socket-options.js'
+import type { Wire } from './wire.js'
+
+/** What sending needs of its socket. */
+export interface OutgoingSource {
+  state(): 'open' | 'closing' | 'closed'
+  readonly closed: Promise<SocketOutcome>
+  /** Lets go of a peer that does not read. @returns what senders are told. */
+  overflow(): Error
+  close(code: number, reason: string): void
+}
+
+const SENT = Promise.resolve()
+
+/** Messages on their way to the peer. */
+export class Outgoing {
+  readonly #connection: Connection
+  readonly #wire: Wire
+  readonly #settings: SocketSettings
+  readonly #source: OutgoingSource
+  readonly #sends = new SendQueue()
+  #overflow: Error | null = null
+
+  constructor(connection: Connection, wire: Wire, settings: SocketSettings, source: OutgoingSource) {
+    this.#connection = connection
+    this.#wire = wire
+    this.#settings = settings
+    this.#source = source
+  }
+
+  /** Bytes that were accepted and that the operating system has not taken yet. */
+  get bufferedAmount(): number {
+    return this.#connection.pendingBytes + this.#wire.writableLength
+  }
+
+  send(data: Payload | PayloadParts): Promise<void> {
+    if (isParts(data)) return this.#sends.inTurn(() => this.#sendParts(data))
+    if (this.#sends.busy) return this.#sends.inTurn(() => this.#sendWhole(data))
+    return this.#sendWhole(data)
+  }
+
+  /** @returns false when there is no room for more, or the message was not accepted. */
+  write(data: Payload): boolean {
+    if (!this.accepts()) return false
+    if (typeof data === 'string') this.#connection.sendText(data)
+    else this.#connection.sendBinary(toBytes(data))
+    this.#wire.flush()
+    return this.bufferedAmount < this.#settings.highWaterMark
+  }
+
+  /** True while messages are taken. A peer that lets more than `maxBufferedBytes` pile up is let go of. */
+  accepts(): boolean {
+    if (this.#source.state() !== 'open') return false
+    if (this.bufferedAmount <= this.#settings.maxBufferedBytes) return true
+    this.#overflow = this.#source.overflow()
+    return false
+  }
+
+  /** A rejection that says why nothing is accepted. */
+  refuse(): Promise<never> {
+    return quiet(Promise.reject(this.#refusal()))
+  }
+
+  /** Settles when the operating system has taken everything up to here. */
+  taken(): Promise<void> {
+    const { handed, written } = this.#wire.batches
+    const pending = this.#connection.pendingBytes > 0
+    if (!pending && handed === written) return SENT
+    return this.#sends.whenWritten(pending ? handed + 1 : handed)
+  }
+
+  flushed(full: boolean): void {
+    this.#sends.flushed(full && this.bufferedAmount >= this.#settings.highWaterMark)
+  }
+
+  written(batches: number): void {
+    this.#sends.written(batches)
+  }
+
+  /** The connection is gone. */
+  fail(error: Error): void {
+    this.#sends.fail(error)
+  }
+
+  #sendWhole(data: Payload): Promise<void> {
+    try {
+      if (!this.accepts()) return this.refuse()
+      this.write(data)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    return this.#settled(data) ?? SENT
+  }
+
+  #sendParts(parts: PayloadParts): Promise<void> {
+    return sendParts(parts, {
+      fragment: (kind, data, fin) => {
+        if (!this.accepts()) throw this.#refusal()
+        this.#connection.sendFragment(kind, data, fin)
+        this.#wire.flush()
+        return this.#settled(data)
+      },
+      // A message that has begun cannot be taken back, and no other may follow it: the peer is told that it broke off.
+      breakOff: () => {
+        if (this.#source.state() === 'open') this.#source.close(1011, 'message broken off')
+      },
+      ended: this.#source.closed,
+    })
+  }
+
+  /** When the message just sent is done with; null for at once. */
+  #settled(data: Payload): Promise<void> | null {
+    const refers =
+      this.#connection.role === 'server' && typeof data !== 'string' && data.byteLength > GATHER_BYTES
+    if (refers) return this.taken()
+    const full = this.#wire.full && this.#wire.writableLength >= this.#settings.highWaterMark
+    return this.#connection.pendingBytes > 0 || full ? this.#sends.wait() : null
+  }
+
+  #refusal(): Error {
+    return this.#overflow ?? new NotConnectedError(this.#source.state())
+  }
+}
