@@ -15,10 +15,22 @@ import { makeCertificate } from './certificate.js'
 
 const ANSWER_MS = 5000
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { insecure: { type: 'boolean', default: false } },
-})
+const USAGE = `npm start                            an echo server of our own, over TCP and TLS
+npm start -- wss://host/path         an echo server of yours
+npm start -- --insecure wss://…      the same, whatever its certificate`
+
+function readArguments(): { readonly url: string | undefined; readonly insecure: boolean } {
+  try {
+    const options = { insecure: { type: 'boolean' }, help: { type: 'boolean' } } as const
+    const { values, positionals } = parseArgs({ allowPositionals: true, options })
+    if (values.help !== true) return { url: positionals[0], insecure: values.insecure === true }
+    console.log(USAGE)
+    process.exit(0)
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`)
+    process.exit(1)
+  }
+}
 
 interface Exchange {
   readonly name: string
@@ -71,11 +83,12 @@ function describe(data: string | Uint8Array): string {
   return data.length > 28 ? `"${data.slice(0, 25)}…"` : `"${data}"`
 }
 
+/** @returns false when no answer came: then more of it would only take time. */
 async function exchange(
   socket: Socket,
   messages: AsyncIterator<Message, undefined>,
   one: Exchange,
-): Promise<void> {
+): Promise<boolean> {
   const start = performance.now()
   await socket.send(one.send)
   const answer = await nextMessage(messages)
@@ -86,12 +99,17 @@ async function exchange(
       socket.state === 'open' ? `no answer in ${ANSWER_MS} ms` : `the connection is ${socket.state}`,
       null,
     )
-    return
+    return false
   }
   const elapsed = performance.now() - start
-  if (same(answer, one.expect)) return row(one.name, `${describe(one.expect)} echoed`, elapsed)
-  failures++
-  row(one.name, `answered ${describe(answer.data)}, no echo`, elapsed)
+  const echoed = same(answer, one.expect)
+  if (!echoed) failures++
+  row(
+    one.name,
+    echoed ? `${describe(one.expect)} echoed` : `answered ${describe(answer.data)}, no echo`,
+    elapsed,
+  )
+  return true
 }
 
 async function demonstrate(url: string, options: ConnectOptions): Promise<void> {
@@ -101,7 +119,7 @@ async function demonstrate(url: string, options: ConnectOptions): Promise<void> 
   row('open', 'HTTP 101 Switching Protocols', performance.now() - start)
   const messages = socket[Symbol.asyncIterator]()
   for (const one of exchanges) {
-    if (socket.state === 'open') await exchange(socket, messages, one)
+    if (socket.state !== 'open' || !(await exchange(socket, messages, one))) break
   }
   if (socket.state === 'open') row('ping', 'pong', await socket.ping())
   const closing = performance.now()
@@ -119,14 +137,15 @@ function echo(socket: Socket): void {
 }
 
 try {
-  if (positionals[0] === undefined) {
+  const { url, insecure } = readArguments()
+  if (url === undefined) {
     const certificate = makeCertificate()
     await using plain = await listen({}, echo)
     await using secure = await listen({ tls: certificate }, echo)
     await demonstrate(plain.url, {})
     await demonstrate(secure.url, { tls: { ca: certificate.cert } })
   } else {
-    await demonstrate(positionals[0], { insecure: values.insecure })
+    await demonstrate(url, { insecure })
   }
 } catch (error) {
   failures++

@@ -205,6 +205,7 @@ void test('src/protocol exports these names and no others', t => {
     'Connection',
     'FrameDecoder',
     'FrameEncoder',
+    'GATHER_BYTES',
     'MessageAssembler',
     'Opcode',
     'ProtocolViolation',

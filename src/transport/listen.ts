@@ -43,7 +43,8 @@ export interface ListenOptions extends AcceptOptions {
 
 /**
  * Called for each connection, when its handshake is done and before its first message is delivered: set `onMessage` in
- * here. What it throws closes the connection with 1011 and then goes the way of every uncaught error.
+ * here. It may be asynchronous, though nobody waits for it. What it throws, or rejects with, closes the connection with 1011
+ * and then goes the way of every uncaught error; unless it only says that this connection was lost.
  */
 export type OnConnection = (socket: Socket, request: UpgradeRequest) => void
 
@@ -101,8 +102,8 @@ export async function listen(options: ListenOptions, onConnection: OnConnection)
           { ALPNProtocols: ['http/1.1'], allowHalfOpen: true, ...handshakeTimeout, ...tls } as TlsOptions,
           serve,
         )
-  // Connections that end inside the TLS handshake.
-  server.on('tlsClientError', () => {})
+  // Connections whose TLS handshake fails, or takes longer than `handshakeTimeoutMs`.
+  server.on('tlsClientError', (_error: Error, stream: NetSocket) => stream.destroy())
   server.on('connection', (stream: NetSocket) => {
     stream.setNoDelay(true)
     swallowErrors(stream)
