@@ -19,17 +19,16 @@ const USAGE = `npm start                            an echo server of our own, o
 npm start -- wss://host/path         an echo server of yours
 npm start -- --insecure wss://…      the same, whatever its certificate`
 
-function readArguments(): { readonly url: string | undefined; readonly insecure: boolean } {
-  try {
-    const options = { insecure: { type: 'boolean' }, help: { type: 'boolean' } } as const
-    const { values, positionals } = parseArgs({ allowPositionals: true, options })
-    if (values.help !== true) return { url: positionals[0], insecure: values.insecure === true }
-    console.log(USAGE)
-    process.exit(0)
-  } catch (error) {
-    console.error(`${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`)
-    process.exit(1)
-  }
+interface Arguments {
+  readonly url: string | undefined
+  readonly insecure: boolean
+}
+
+/** @returns null when only the usage was wanted. */
+function readArguments(): Arguments | null {
+  const options = { insecure: { type: 'boolean' }, help: { type: 'boolean' } } as const
+  const { values, positionals } = parseArgs({ allowPositionals: true, options })
+  return values.help === true ? null : { url: positionals[0], insecure: values.insecure === true }
 }
 
 interface Exchange {
@@ -137,15 +136,17 @@ function echo(socket: Socket): void {
 }
 
 try {
-  const { url, insecure } = readArguments()
-  if (url === undefined) {
+  const wanted = readArguments()
+  if (wanted === null) {
+    console.log(USAGE)
+  } else if (wanted.url === undefined) {
     const certificate = makeCertificate()
     await using plain = await listen({}, echo)
     await using secure = await listen({ tls: certificate }, echo)
     await demonstrate(plain.url, {})
     await demonstrate(secure.url, { tls: { ca: certificate.cert } })
   } else {
-    await demonstrate(url, { insecure })
+    await demonstrate(wanted.url, { insecure: wanted.insecure })
   }
 } catch (error) {
   failures++

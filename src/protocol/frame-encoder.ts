@@ -14,6 +14,7 @@ import { copyMasked, xorMask } from './mask.js'
 import {
   endStretch,
   largeMemory,
+  noteForeign,
   renewSlab,
   returnLarge,
   type Slab,
@@ -121,6 +122,7 @@ export class FrameEncoder {
     this.#header(slab.bytes, at, first, length, null)
     if (length > GATHER_BYTES) {
       this.#close(at + head)
+      noteForeign(payload)
       return this.#push(payload)
     }
     slab.bytes.set(payload, at + head)

@@ -56,6 +56,14 @@ export function largeMemory(bytes: number): Uint8Array {
   return memory.subarray(0, bytes)
 }
 
+/** Payloads of the caller's that went out where they lie; one may itself lie in a slab, where nothing was copied between. */
+const foreign = new WeakSet<Uint8Array>()
+
+/** The caller's own bytes go out as a segment. */
+export function noteForeign(payload: Uint8Array): void {
+  foreign.add(payload)
+}
+
 /** Nobody reads or will read this memory, which `largeMemory` gave. */
 export function returnLarge(view: Uint8Array): void {
   const memory = owners.get(view.buffer)
@@ -77,9 +85,9 @@ export function endStretch(owner: Slab): void {
  * is emptied, so that giving it back twice does nothing.
  */
 export function recycle(segments: Uint8Array[]): void {
-  for (const { buffer } of segments) {
-    const owner = owners.get(buffer)
-    if (owner === undefined) continue
+  for (const segment of segments) {
+    const owner = owners.get(segment.buffer)
+    if (owner === undefined || foreign.has(segment)) continue
     if ('length' in owner) returnLarge(owner)
     else endStretch(owner)
   }

@@ -46,7 +46,7 @@ export interface ListenOptions extends AcceptOptions {
  * here. It may be asynchronous, though nobody waits for it. What it throws, or rejects with, closes the connection with 1011
  * and then goes the way of every uncaught error; unless it only says that this connection was lost.
  */
-export type OnConnection = (socket: Socket, request: UpgradeRequest) => void
+export type OnConnection = (socket: Socket, request: UpgradeRequest) => unknown
 
 /** Sockets that were accepted. */
 export interface Acceptor extends AsyncDisposable {

@@ -243,6 +243,25 @@ test('never writes to the payload of a caller', t => {
   t.end()
 })
 
+test("a payload that lies in another connection's slab outlives the segment it was sent on in", t => {
+  // Two connections in one process, with nothing copied between them.
+  const client = open('client')
+  const server = open('server')
+  const payload = filled(9000)
+  client.sendBinary(payload)
+  const [segment] = client.takeOutput()
+  server.receive(segment)
+  const event = server.nextEvent()
+  const data = event?.type === 'binary' ? event.data : new Uint8Array(0)
+  server.sendBinary(data)
+  server.recycleOutput(server.takeOutput())
+  churn()
+  open('client').sendBinary(filled(9000, 7))
+  open('server').sendText('x'.repeat(4000))
+  t.ok(same(data, payload), 'only the client may give that memory back')
+  t.end()
+})
+
 test('sends a long text that is ASCII only at its beginning', t => {
   // Up to 65,521 characters fit into a slab, should they be ASCII; 4096 are written without trying.
   const lengths = [4097, 5000, 21_900, 65_500, 65_522, 65_536, 70_000, 200_000]
