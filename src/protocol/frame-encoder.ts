@@ -38,6 +38,8 @@ export class FrameEncoder {
   readonly #maskKey: MaskSource | null
   readonly #maskBytes: number
   #segments: Uint8Array[] = []
+  /** Those of the segments that are the caller's own bytes. */
+  #foreign: Uint8Array[] = []
   #segmentBytes = 0
   /** The stretch of a slab that is being written. */
   #slab: Slab | null = null
@@ -64,6 +66,10 @@ export class FrameEncoder {
   take(): Uint8Array[] {
     this.#endStretch()
     const segments = this.#segments
+    if (this.#foreign.length > 0) {
+      noteForeign(segments, this.#foreign)
+      this.#foreign = []
+    }
     this.#segments = []
     this.#segmentBytes = 0
     return segments
@@ -122,7 +128,7 @@ export class FrameEncoder {
     this.#header(slab.bytes, at, first, length, null)
     if (length > GATHER_BYTES) {
       this.#close(at + head)
-      noteForeign(payload)
+      this.#foreign.push(payload)
       return this.#push(payload)
     }
     slab.bytes.set(payload, at + head)

@@ -56,12 +56,12 @@ export function largeMemory(bytes: number): Uint8Array {
   return memory.subarray(0, bytes)
 }
 
-/** Payloads of the caller's that went out where they lie; one may itself lie in a slab, where nothing was copied between. */
-const foreign = new WeakSet<Uint8Array>()
+/** Which of some segments are payloads of the caller's; one may itself lie in a slab, where nothing was copied between. */
+const foreignOf = new WeakMap<readonly Uint8Array[], readonly Uint8Array[]>()
 
-/** The caller's own bytes go out as a segment. */
-export function noteForeign(payload: Uint8Array): void {
-  foreign.add(payload)
+/** These of the segments are the caller's own bytes. */
+export function noteForeign(segments: readonly Uint8Array[], foreign: readonly Uint8Array[]): void {
+  foreignOf.set(segments, foreign)
 }
 
 /** Nobody reads or will read this memory, which `largeMemory` gave. */
@@ -85,9 +85,10 @@ export function endStretch(owner: Slab): void {
  * is emptied, so that giving it back twice does nothing.
  */
 export function recycle(segments: Uint8Array[]): void {
+  const foreign = foreignOf.get(segments)
   for (const segment of segments) {
     const owner = owners.get(segment.buffer)
-    if (owner === undefined || foreign.has(segment)) continue
+    if (owner === undefined || foreign?.includes(segment)) continue
     if ('length' in owner) returnLarge(owner)
     else endStretch(owner)
   }
