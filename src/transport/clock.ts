@@ -25,7 +25,6 @@ export const systemClock: Clock = {
   now: () => performance.now(),
   setTimeout: (callback, ms) => setTimeout(callback, Math.min(ms, MAX_DELAY_MS)),
   clearTimeout: timer => {
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- this clock made the timer itself
     clearTimeout(timer as NodeJS.Timeout)
   },
 }

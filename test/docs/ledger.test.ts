@@ -109,7 +109,6 @@ const readTree: ReadFile = path => {
   return existsSync(url) ? readFileSync(url, 'utf8') : null
 }
 const ledger = parseLedger(readTree('docs/rfc6455.md') ?? '')
-// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a file of our own; a wrong shape fails the first test
 const { sections } = JSON.parse(readTree('docs/rfc6455-requirements.json') ?? '') as {
   sections: SectionRequirements[]
 }
