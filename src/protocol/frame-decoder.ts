@@ -42,7 +42,10 @@ export interface FramePiece {
 
 type MutablePiece = { -readonly [K in keyof FramePiece]: FramePiece[K] }
 
-const WORDS_FROM_BYTES = 64
+/** A `DataView` costs as much as unmasking this many bytes one by one; above `WORDS_TO_BYTES` it is SIMD's business. */
+const WORDS_FROM_BYTES = 160
+const WORDS_TO_BYTES = 2048
+/** A chunk with a short frame and this long has room for several. */
 const MANY_FRAMES_BYTES = 256
 
 /** Turns chunks of bytes into pieces of frames. RFC 6455, section 5.2. */
@@ -94,9 +97,8 @@ export class FrameDecoder {
   feed(chunk: Uint8Array): void {
     this.#chunk = chunk
     this.#at = 0
-    // Made at once for a chunk that has room for several frames, else when a frame is worth it.
     const piece = this.#piece
-    piece.words = chunk.length >= MANY_FRAMES_BYTES ? dataView(chunk) : null
+    piece.words = null
     piece.chunk = chunk
     piece.buffer = null
   }
@@ -130,10 +132,10 @@ export class FrameDecoder {
         piece.frameBytes = length
         piece.first = true
         piece.ascii = false
+        if (piece.words === null && chunk.length >= MANY_FRAMES_BYTES) piece.words = dataView(chunk)
         if (masked) {
           const key =
             chunk[start - 4] | (chunk[start - 3] << 8) | (chunk[start - 2] << 16) | (chunk[start - 1] << 24)
-          if (piece.words === null && length >= WORDS_FROM_BYTES) piece.words = dataView(chunk)
           // 5.3: octet i of the payload is XORed with octet i modulo 4 of the key.
           piece.ascii = isAscii(xorMask(chunk, start, end, key, piece.words))
         }
@@ -273,7 +275,9 @@ export class FrameDecoder {
     piece.last = taken === remaining
     piece.ascii = false
     if (this.#expectMask && taken !== 0) {
-      if (piece.words === null && taken >= WORDS_FROM_BYTES) piece.words = dataView(chunk)
+      if (piece.words === null && taken >= WORDS_FROM_BYTES && taken < WORDS_TO_BYTES) {
+        piece.words = dataView(chunk)
+      }
       // 5.3: octet i of the payload is XORed with octet i modulo 4 of the key.
       piece.ascii = isAscii(xorMask(chunk, start, end, this.#key, piece.words))
       if (!piece.last) this.#key = rotateKey(this.#key, taken)
