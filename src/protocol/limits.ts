@@ -12,7 +12,7 @@ export interface Limits {
 
 const DEFAULTS: Limits = {
   // tungstenite 64 MiB, faye 64 MiB, ws 100 MiB, undici 128 MiB, Python websockets 1 MiB. Memory grows with what has
-  // arrived and not by what a header declares, so a generous limit costs nothing until a peer really sends that much.
+  // arrived (a header is believed up to 16 KiB), so a generous limit costs nothing until a peer really sends that much.
   maxMessageBytes: 64 * 1024 * 1024,
   // undici 131,072, ws 16,384 (which fails Autobahn 9.3.1: 65,536 fragments). A fragment costs us no memory, since all
   // go to one buffer; the limit bounds the work that endless empty fragments could cause.

@@ -1,7 +1,7 @@
 // Strategy: a frame cut by a chunk and a message cut into fragments are the same thing here: a piece to append. A
 // message whose only piece lies whole in the chunk, which is nearly every one, needs no buffer: it is decoded or viewed
-// where it lies. All others go to a MessageBuffer, whose memory follows what has arrived, so a declared length costs
-// nothing and a million fragments cost their bytes. Text is checked piece by piece, so it fails at the first bad octet.
+// where it lies. All others go to a MessageBuffer, whose memory follows what has arrived, so a declared length costs 16 KiB
+// at most and a million fragments cost their bytes. Text is checked piece by piece, so it fails at the first bad octet.
 //
 // A binary payload of at most 64 bytes is copied to the JavaScript heap: it costs the same as a view, and a kept view
 // would pin its whole chunk, usually 64 KiB.

@@ -1,10 +1,12 @@
-// Strategy: where the pieces of a cut message are put together. Memory follows what has arrived, never what a header
-// declares. Four kinds of it, so that the usual cut message, a small one at the end of a chunk, allocates nothing:
+// Strategy: where the pieces of a cut message are put together. Memory follows what has arrived; what a header declares is
+// believed up to 16 KiB. Four kinds of it, so that the usual cut message, a small one at the end of a chunk, allocates
+// nothing:
 //
 //   slab      a stretch of a slab shared by all connections, given back when the bytes were only needed to make a string;
 //             the last stretch of a slab grows in place
 //   grown     memory of its own, four times what it holds; when it is full it becomes a part
-//   parts     pieces of 16 KiB and more are held as they are (each pins at most four times its size)
+//   parts     pieces of 16 KiB and more are held as they are (of a socket's chunk of 64 KiB each pins at most four times its
+//             size)
 //   final     once an eighth of a message of known length has arrived, or when that length is at most 16 KiB: memory of
 //             exactly that length
 //
@@ -38,11 +40,6 @@ export class MessageBuffer {
   #end = 0
   #limit = 0
   #length = 0
-
-  /** Bytes collected so far. */
-  get length(): number {
-    return this.#length
-  }
 
   /**
    * Adds the payload of a piece.
