@@ -212,9 +212,10 @@ async function fuzz(target, launcher, { seconds, runs, verbose }) {
       seen.runs = Number(progress[1])
       seen.edges = Number(progress[3] ?? 0)
       if (progress[2] === 'INITED') seen.first = seen.edges
+      // The loop has ended by itself; a crash or a hang never gets here. The "Done" line that repeats it comes behind a long
+      // dictionary, and Node has made the pipe non-blocking, so what libFuzzer prints last may be cut off.
+      if (progress[2] === 'DONE') seen.done = true
     }
-    const done = /^Done (\d+) runs in/.exec(line)
-    if (done) Object.assign(seen, { runs: Number(done[1]), done: true })
     const shown = progress ? /^(INITED|pulse|DONE)$/.test(progress[2]) : !chatter.test(line)
     if (verbose || shown) console.error(line)
   }
