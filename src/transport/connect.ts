@@ -1,35 +1,38 @@
 import type { Duplex } from 'node:stream'
-import {
-  type ClientRequest,
-  type ExtensionOffer,
-  generateKey,
-  type HeaderList,
-  type HeadLimits,
-} from '../handshake/index.js'
-import { UsageError } from '../protocol/index.js'
-import { ClientHandshake, type Opened } from './client-handshake.js'
-import { ConnectionError } from './connection-error.js'
-import { dial } from './dial.js'
+import { type HeadLimits, resolveHeadLimits } from '../handshake/index.js'
+import type { Opened } from './client-handshake.js'
+import { clientRequest } from './client-request.js'
+import { type CookieStore, requireCookieStore } from './cookies.js'
 import { DIAL_OPTIONS, type DialOptions, milliseconds, requireOptions } from './dial-options.js'
-import { runPhase } from './phase.js'
+import type { HeaderInput } from './header-list.js'
+import { type HopSettings, openHop } from './hop.js'
+import { afterResponse, type Hop, makeHop, redirectLimit } from './redirect.js'
 import { Socket } from './socket.js'
 import { resolveSocketOptions, SOCKET_OPTIONS, type SocketOptions } from './socket-options.js'
-import { discard } from './stream-events.js'
-import { parseTarget, peerName, type Target } from './target.js'
+import { parseTarget, peerName } from './target.js'
+import { tell } from './tell.js'
 
 /** How to connect, and how the connection behaves afterwards. Times are in milliseconds, `Infinity` is no limit. */
 export interface ConnectOptions extends DialOptions, SocketOptions {
   /** More request headers, in the order given: pairs, or an object whose values may be lists. */
-  readonly headers?:
-    | HeaderList
-    | Iterable<readonly [name: string, value: string]>
-    | Readonly<Record<string, string | readonly string[]>>
-    | undefined
+  readonly headers?: HeaderInput | undefined
   /** The `Origin` header. Browsers always send one; other clients only need it where a server asks. */
   readonly origin?: string | undefined
   /** In the order of preference. A server may choose one of them, or none. */
   readonly subprotocols?: readonly string[] | undefined
-  /** From the request to the end of the server's answer. Default 10,000. */
+  /**
+   * Where cookies come from and go to: asked before each request, and offered each `Set-Cookie` of each response before
+   * `connect()` settles. Its cookies follow those in `headers`, which win over stored ones of the same name. Unix sockets
+   * have no cookies.
+   */
+  readonly cookieStore?: CookieStore | undefined
+  /**
+   * How many redirects (301, 302, 303, 307, 308) may be followed. Default 0: a redirect is a refusal. Another scheme, host
+   * or port is another origin, and from there on nobody gets `Authorization`, `Cookie`, `Proxy-Authorization` and `Host` of
+   * `headers`, the URL's user info, nor of `tls` more than says whom to trust and how to speak.
+   */
+  readonly maxRedirects?: number | undefined
+  /** From the request to the end of the server's answer, the cookie store included; for each redirect anew. Default 10,000. */
   readonly handshakeTimeoutMs?: number | undefined
   readonly headLimits?: Partial<HeadLimits> | undefined
   /**
@@ -43,12 +46,15 @@ export interface ConnectOptions extends DialOptions, SocketOptions {
   readonly onMessage?: Socket['onMessage'] | undefined
 }
 
-const CONNECT_OPTIONS: Readonly<Record<keyof ConnectOptions, true>> = {
+/** The names of {@link ConnectOptions}. */
+export const CONNECT_OPTIONS: Readonly<Record<keyof ConnectOptions, true>> = {
   ...DIAL_OPTIONS,
   ...SOCKET_OPTIONS,
   headers: true,
   origin: true,
   subprotocols: true,
+  cookieStore: true,
+  maxRedirects: true,
   handshakeTimeoutMs: true,
   headLimits: true,
   serialize: true,
@@ -58,7 +64,6 @@ const CONNECT_OPTIONS: Readonly<Record<keyof ConnectOptions, true>> = {
 
 // Python websockets 10 s for all of opening; gun 5 s; undici 300 s; ws none.
 const HANDSHAKE_TIMEOUT_MS = 10_000
-const NO_EXTENSIONS: readonly ExtensionOffer[] = []
 
 /**
  * Connects to a WebSocket server: `ws:` or `wss:`, `http:` or `https:` (the same), `ws+unix:/path/to.sock:/request/path`.
@@ -68,37 +73,27 @@ const NO_EXTENSIONS: readonly ExtensionOffer[] = []
  * @throws (rejects) UsageError for a bad URL or option and InvalidHeadError for a header that cannot be sent, before
  * anything is dialed; ConnectionError with its `phase` when there is no connection or no answer; HandshakeError when the
  * server answered something else, with its status, headers and the start of its body in `response`; AbortError. Whatever
- * is thrown, no socket, timer or listener is left.
+ * is thrown, no socket, timer or listener is left. A cookie that the store gives and no header can carry is an
+ * InvalidHeadError too, and is not sent.
  */
 export async function connect(url: string | URL, options: ConnectOptions = {}): Promise<Socket> {
   requireOptions(options, CONNECT_OPTIONS)
-  const target = parseTarget(url)
-  const peer = peerName(target)
   const settings = resolveSocketOptions(options)
-  const limitMs = milliseconds('handshakeTimeoutMs', options.handshakeTimeoutMs, HANDSHAKE_TIMEOUT_MS)
-  const request = clientRequest(target, options)
-  const prepare = ClientHandshake.prepare(request, options.headLimits ?? {}, peer)
-  const leaveGate: (() => void)[] = []
-  const onGate = options.serialize === true ? (leave: () => void) => leaveGate.push(leave) : undefined
-  const handshake = async (): Promise<{ readonly stream: Duplex; readonly opened: Opened }> => {
-    const { socket: stream } = await dial(target, options, onGate)
-    const attempt = prepare(stream)
-    const limits = {
-      clock: settings.clock,
-      limitMs,
-      signal: options.signal,
-      timeoutError: () => attempt.refusal ?? new ConnectionError('WS_HANDSHAKE_TIMEOUT', peer, { limitMs }),
-    }
-    try {
-      return { stream, opened: (await runPhase(limits, attempt.start)).value }
-    } catch (error) {
-      discard(stream)
-      throw error
-    }
-  }
-  const { stream, opened } = await handshake().finally(() => leaveGate.forEach(leave => leave()))
+  const { clock } = settings
+  const handshakeTimeoutMs = milliseconds(
+    'handshakeTimeoutMs',
+    options.handshakeTimeoutMs,
+    HANDSHAKE_TIMEOUT_MS,
+  )
+  const maxRedirects = redirectLimit(options.maxRedirects)
+  requireCookieStore(options.cookieStore)
+  resolveHeadLimits(options.headLimits)
+  const target = parseTarget(url)
+  const first = makeHop(target, clientRequest(target, options), options.tls)
+  const { hop, stream, opened } = await follow(first, maxRedirects, { options, clock, handshakeTimeoutMs })
   const { agreement, head, rest } = opened
-  const origin = { role: 'client', url: target.href, peer, agreement, head } as const
+  const peer = peerName(hop.target)
+  const origin = { role: 'client', url: hop.target.href, peer, agreement, head } as const
   const socket = new Socket(stream, origin, settings)
   socket.onMessage = options.onMessage ?? null
   closeOnAbort(socket, options.signal)
@@ -107,36 +102,23 @@ export async function connect(url: string | URL, options: ConnectOptions = {}): 
   return socket
 }
 
-function clientRequest(target: Target, options: ConnectOptions): ClientRequest {
-  const headers = headerList(options.headers)
-  const given = (name: string): boolean => headers.some(([one]) => one.toLowerCase() === name)
-  if (options.origin !== undefined) headers.push(['Origin', options.origin])
-  // What the caller says wins over what the URL says.
-  if (target.authorization !== null && !given('authorization'))
-    headers.push(['Authorization', target.authorization])
-  return {
-    host: target.host,
-    target: target.requestTarget,
-    key: generateKey(),
-    subprotocols: requireList(options.subprotocols ?? []),
-    extensions: NO_EXTENSIONS,
-    headers,
+/** From hop to hop, until a server opens the connection or says no. */
+async function follow(
+  first: Hop,
+  maxRedirects: number,
+  settings: HopSettings,
+): Promise<{ readonly hop: Hop; readonly stream: Duplex; readonly opened: Opened }> {
+  let hop = first
+  for (let left = maxRedirects; ; left--) {
+    const { stream, answer } = await openHop(hop, settings, head =>
+      afterResponse(hop, head, left, maxRedirects),
+    )
+    if (!('next' in answer)) return { hop, stream, opened: answer }
+    const { next, status } = answer
+    const [from, to] = [hop.target.href, next.target.href]
+    tell(settings.options.onEvent, { type: 'redirect', from, to, status })
+    hop = next
   }
-}
-
-function requireList(subprotocols: readonly string[]): readonly string[] {
-  if (Array.isArray(subprotocols)) return subprotocols
-  throw new UsageError('WS_BAD_OPTION', 'subprotocols must be a list')
-}
-
-function headerList(headers: ConnectOptions['headers'] = []): [string, string][] {
-  // Pairs: a list of them, a `Headers` object, a `Map`.
-  if (Symbol.iterator in headers) return Array.from(headers as HeaderList, ([name, value]) => [name, value])
-  return Object.entries(headers).flatMap(([name, value]) =>
-    !Array.isArray(value)
-      ? [[name, value] as [string, string]]
-      : value.map((one): [string, string] => [name, one]),
-  )
 }
 
 function closeOnAbort(socket: Socket, signal: AbortSignal | undefined): void {

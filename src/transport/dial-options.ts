@@ -4,6 +4,8 @@ import type { Duplex } from 'node:stream'
 import type { ConnectionOptions } from 'node:tls'
 import { UsageError } from '../protocol/usage-error.js'
 import { type Clock, systemClock } from './clock.js'
+import type { ConnectEvent } from './connect-event.js'
+import type { HeaderInput } from './header-list.js'
 import { ipFamily, type IpFamily } from './ip-family.js'
 import type { Target } from './target.js'
 
@@ -31,6 +33,23 @@ export type TlsOptions = Omit<
 >
 
 /**
+ * One proxy on the way to a target. The target's own options of TLS do not concern it.
+ */
+export interface ProxyOptions {
+  /**
+   * `http:` or `https:` (CONNECT, over TCP or TLS), `socks5:` or `socks5h:` (the same: names are resolved at the proxy). User
+   * info is the authentication. There is nothing behind host and port, which is 80, 443 or 1080 if it is not said.
+   */
+  readonly url: string | URL
+  /** More headers of the CONNECT request. A `Proxy-Authorization` among them replaces the URL's user info. */
+  readonly headers?: HeaderInput | undefined
+  /** Options of the TLS connection to an `https:` proxy, such as `ca`. */
+  readonly tls?: TlsOptions | undefined
+  /** Switches off every check of this proxy's certificate. Default `false`. */
+  readonly insecure?: boolean | undefined
+}
+
+/**
  * Makes the connection to a target by other means, for example through a tunnel.
  *
  * @param signal - is aborted when the connection is not wanted any more.
@@ -51,14 +70,24 @@ export interface DialOptions {
   readonly lookup?: LookupFunction | undefined
   /** Takes the place of lookup and TCP; `connectTimeoutMs` is its limit. */
   readonly createConnection?: ConnectionFactory | undefined
+  /**
+   * Proxies to go through, the first one first: URLs or {@link ProxyOptions}; names are resolved at the last of them. `'env'`
+   * asks the environment at each dial: `https_proxy` or `http_proxy`, `all_proxy`, `no_proxy`, also in upper case. Only what
+   * `no_proxy` lists is reached directly, loopback addresses too. Default none, whatever the environment says.
+   */
+  readonly proxy?: string | URL | ProxyOptions | readonly (string | URL | ProxyOptions)[] | undefined
+  /** Limit for each proxy, from asking for the tunnel to having it. Default 10,000. */
+  readonly proxyTimeoutMs?: number | undefined
   /** Limit for the lookup. Default 10,000. */
   readonly domainLookupTimeoutMs?: number | undefined
   /** Limit for the TCP connection, over all addresses. Default 10,000. */
   readonly connectTimeoutMs?: number | undefined
-  /** Limit for the TLS handshake. Default 10,000. */
+  /** Limit for each TLS handshake, with a proxy or the target. Default 10,000. */
   readonly tlsHandshakeTimeoutMs?: number | undefined
   /** How long one address is tried before the next is tried beside it (RFC 8305 section 5). Default 250, at least 10. */
   readonly attemptDelayMs?: number | undefined
+  /** Is told each step when it is done. What it throws is thrown where nobody waits for it, and the connection goes on. */
+  readonly onEvent?: ((event: ConnectEvent) => void) | undefined
   /** Gives up in whatever phase the connection is. */
   readonly signal?: AbortSignal | undefined
   /** Where time comes from. Default {@link systemClock}. */
@@ -74,10 +103,13 @@ export const DIAL_OPTIONS: Readonly<Record<keyof DialOptions, true>> = {
   insecure: true,
   lookup: true,
   createConnection: true,
+  proxy: true,
+  proxyTimeoutMs: true,
   domainLookupTimeoutMs: true,
   connectTimeoutMs: true,
   tlsHandshakeTimeoutMs: true,
   attemptDelayMs: true,
+  onEvent: true,
   signal: true,
   clock: true,
   netConnect: true,
@@ -109,18 +141,21 @@ export interface DialSettings {
   readonly tls: TlsOptions & { readonly rejectUnauthorized: boolean }
   readonly lookup: LookupFunction
   readonly createConnection: ConnectionFactory | undefined
+  readonly proxyTimeoutMs: number
   readonly domainLookupTimeoutMs: number
   readonly connectTimeoutMs: number
   readonly tlsHandshakeTimeoutMs: number
   readonly attemptDelayMs: number
+  readonly onEvent: ((event: ConnectEvent) => void) | undefined
   readonly signal: AbortSignal | undefined
   readonly clock: Clock
   readonly netConnect: (options: NetConnectOpts) => Socket
 }
 
-// A server that is there answers each of these within a second or two; they bound the wait for one that is not.
+// A server that is there answers each of these within a second or two; they bound the wait for one that is not. A proxy has
+// to connect before it can answer: 10 s is what undici gives it too.
 // Precedents: python websockets 10 s for everything together (open_timeout), undici 10 s for lookup, TCP and TLS together,
-// Go net/http 10 s for TLS and 30 s for TCP; ws, gun and Node itself wait as long as the system does (2 minutes and more).
+// Go net/http 10 s for TLS, 30 s for TCP and 60 s for a proxy; ws, gun and Node itself wait as long as the system does (2 minutes and more).
 // A resolver that follows resolv.conf's defaults gives up a server after 5 s and asks twice.
 const DEFAULT_LIMIT_MS = 10_000
 /** RFC 8305 section 8: recommended. Node's own default is the same. */
@@ -131,14 +166,15 @@ const MIN_ATTEMPT_DELAY_MS = 10
 /**
  * Checks the options and fills in the defaults.
  *
- * @throws UsageError `WS_BAD_OPTION` for a value that makes no sense, and for `tls.rejectUnauthorized: false` without
- * `insecure: true`.
+ * @throws UsageError `WS_BAD_OPTION` for a value that makes no sense, for `tls.rejectUnauthorized: false` without
+ * `insecure: true`, and for a proxy together with `createConnection`.
  */
 export const resolveDialOptions = (options: DialOptions): DialSettings => ({
   ...tcpSettings(options.tcp ?? {}),
   tls: tlsSettings(options.tls ?? {}, options.insecure === true),
   lookup: options.lookup ?? systemLookup,
-  createConnection: options.createConnection,
+  createConnection: ownConnection(options),
+  proxyTimeoutMs: milliseconds('proxyTimeoutMs', options.proxyTimeoutMs, DEFAULT_LIMIT_MS),
   domainLookupTimeoutMs: milliseconds(
     'domainLookupTimeoutMs',
     options.domainLookupTimeoutMs,
@@ -156,6 +192,7 @@ export const resolveDialOptions = (options: DialOptions): DialSettings => ({
     DEFAULT_ATTEMPT_DELAY_MS,
     MIN_ATTEMPT_DELAY_MS,
   ),
+  onEvent: eventHandler(options.onEvent),
   signal: abortSignal(options.signal),
   clock: options.clock ?? systemClock,
   netConnect: options.netConnect ?? netConnect,
@@ -171,6 +208,18 @@ export const milliseconds = (name: string, value: number | undefined, fallback: 
   // Written so that NaN fails too.
   if (typeof value === 'number' && value >= min) return value
   throw badOption(`${name} must be a number of at least ${min} ms, and not ${JSON.stringify(value)}`)
+}
+
+const ownConnection = ({ createConnection, proxy }: DialOptions): ConnectionFactory | undefined => {
+  if (createConnection === undefined || proxy === undefined) return createConnection
+  throw badOption(
+    'createConnection takes the place of all that leads to the target, so it cannot use a proxy',
+  )
+}
+
+const eventHandler = (onEvent: DialOptions['onEvent']): DialOptions['onEvent'] => {
+  if (onEvent === undefined || typeof onEvent === 'function') return onEvent
+  throw badOption('onEvent must be a function')
 }
 
 const abortSignal = (signal: AbortSignal | undefined): AbortSignal | undefined => {
@@ -203,7 +252,12 @@ const tcpSettings = ({
   }
 }
 
-const tlsSettings = (tls: TlsOptions, insecure: boolean): DialSettings['tls'] => {
+/**
+ * Options of TLS, with the one that says whether certificates are checked.
+ *
+ * @throws UsageError `WS_BAD_OPTION` for `rejectUnauthorized: false` where that was not meant.
+ */
+export const tlsSettings = (tls: TlsOptions, insecure: boolean): DialSettings['tls'] => {
   if (tls.rejectUnauthorized === false && !insecure) {
     throw badOption(
       'tls.rejectUnauthorized: false leaves the connection open to anyone; if that is meant, say insecure: true',

@@ -4,23 +4,24 @@ import { ConnectionError } from './connection-error.js'
 import type { DialSettings } from './dial-options.js'
 import { ipFamily } from './ip-family.js'
 import { awaitEvent, discard } from './stream-events.js'
-import { peerName, type Target } from './target.js'
+import { type Peer, peerName } from './target.js'
 
 const HTTP_1_1 = 'http/1.1'
 
 /**
- * Speaks TLS inside a connected stream, as a step for `runPhase`. The certificate is verified against the target's name
- * (or `servername`), and ALPN offers nothing but `http/1.1`: a WebSocket upgrade means nothing in HTTP/2.
+ * Speaks TLS with a peer inside a connected stream, as a step for `runPhase`. The certificate is verified against the peer's
+ * name (or `servername`), and ALPN offers nothing but `http/1.1`: a WebSocket upgrade means nothing in HTTP/2, and neither
+ * does a CONNECT. When the step fails or is given up, the TLS socket is destroyed; the stream below is left to the caller.
  *
- * A stream that is a `TLSSocket` already is only asked what it negotiated. When the step fails or is given up, the TLS
- * socket is destroyed; the stream below is left to the caller.
+ * @param isOwn - the stream is of the user's own making: a `TLSSocket` is only asked what it negotiated. Elsewhere it is the
+ * TLS with a proxy, and TLS with the peer goes inside it.
  */
 export const startTls =
-  (below: Duplex, target: Target, options: DialSettings['tls']) =>
+  (below: Duplex, peer: Peer, options: DialSettings['tls'], isOwn: boolean) =>
   (resolve: (socket: TLSSocket) => void, reject: (error: ConnectionError) => void): (() => void) => {
     const fail = (cause: unknown): void => {
       const code = isAlpnAlert(cause) ? 'WS_TLS_ALPN' : 'WS_TLS_FAILED'
-      reject(new ConnectionError(code, peerName(target), cause === undefined ? {} : { cause }))
+      reject(new ConnectionError(code, peerName(peer), cause === undefined ? {} : { cause }))
     }
     const finish = (socket: TLSSocket): void => {
       // RFC 7301 lets a server ignore ALPN (`false`), and most plain HTTP/1.1 servers do.
@@ -30,13 +31,13 @@ export const startTls =
       }
       discard(socket)
       const cause = new Error(`the server chose ${socket.alpnProtocol}`)
-      reject(new ConnectionError('WS_TLS_ALPN', peerName(target), { cause }))
+      reject(new ConnectionError('WS_TLS_ALPN', peerName(peer), { cause }))
     }
     if (below.destroyed) {
       fail(below.errored ?? undefined)
       return () => {}
     }
-    if (below instanceof TLSSocket) {
+    if (isOwn && below instanceof TLSSocket) {
       finish(below)
       return () => {}
     }
@@ -45,10 +46,10 @@ export const startTls =
       socket = connect({
         ...options,
         checkServerIdentity: options.checkServerIdentity ?? checkServerIdentity,
-        servername: options.servername ?? serverName(target.hostname),
+        servername: options.servername ?? serverName(peer.hostname),
         ALPNProtocols: [HTTP_1_1],
         socket: below,
-        host: target.hostname,
+        host: peer.hostname,
       })
     } catch (error) {
       // A key or certificate of the user's that cannot be read.

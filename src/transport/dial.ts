@@ -1,7 +1,13 @@
-// Strategy: three steps, each with its own limit and its own errors, and each skipped where there is nothing to do:
+// Strategy: steps, each with its own limit and its own errors, and each skipped where there is nothing to do:
 //
-//   target --lookup--> addresses --happy eyeballs--> net.Socket --TLS--> tls.TLSSocket --> Dialed
-//                      (IP literal, unix socket)     (own factory)
+//   first peer --lookup--> addresses --happy eyeballs--> net.Socket
+//              (IP literal, unix socket)   (own factory)     │
+//        ┌───────────────────────────────────────────────────┘
+//        └─┬─TLS──▶ proxy ──tunnel─┬─TLS──▶ target ──▶ Dialed
+//          └───────for each────────┘
+//
+// The first peer is the first proxy, or without one the target. Through a tunnel everything is as it was at the beginning: a
+// stream that leads to somebody. So there is nothing special about a chain of proxies, nor about TLS inside TLS.
 //
 // A step cleans up after itself when it fails (phase.ts); what an earlier step made is destroyed here. Every socket keeps
 // a listener that ignores errors from the moment it exists, so no error, however late, can crash the process.
@@ -17,8 +23,11 @@ import { ipFamily } from './ip-family.js'
 import { interleaveFamilies, startLookup } from './lookup.js'
 import { startOwnConnection } from './own-connection.js'
 import { type PhaseLimits, runPhase } from './phase.js'
+import { type ProxyHop, resolveProxies } from './proxy.js'
 import { discard } from './stream-events.js'
-import { peerName, type Target } from './target.js'
+import { type Peer, peerName, type Target } from './target.js'
+import { tell } from './tell.js'
+import { startTunnel } from './tunnel.js'
 
 /**
  * How long each step took, in milliseconds; 0 for a step that was not needed.
@@ -26,6 +35,9 @@ import { peerName, type Target } from './target.js'
 export interface DialTimings {
   readonly dnsMs: number
   readonly tcpMs: number
+  /** All proxies together, TLS with them included. */
+  readonly proxyMs: number
+  /** TLS with the target. */
   readonly tlsMs: number
 }
 
@@ -34,22 +46,28 @@ export interface DialTimings {
  */
 export interface Dialed {
   /**
-   * A `net.Socket`, a `tls.TLSSocket`, or what the factory returned. It belongs to the caller now. It was not read from and
+   * A `net.Socket`, a `tls.TLSSocket`, or what the factory returned. It belongs to the caller now. It is not flowing, and
    * has one listener on `'error'`, which does nothing; look at `destroyed` before the first use.
    */
   readonly socket: Duplex
   readonly timings: DialTimings
-  /** Null for unix sockets, and for streams of a factory that do not say. */
+  /** The first proxy's where there is one. Null for unix sockets, and for streams of a factory that do not say. */
   readonly remoteAddress: string | null
   readonly remotePort: number | null
   readonly remoteFamily: 4 | 6 | null
 }
 
+/** A step that was taken. */
+interface Taken<T> {
+  readonly value: T
+  readonly ms: number
+}
+
 /**
- * Connects to a target over TCP, TLS or a unix socket.
+ * Connects to a target over TCP, TLS or a unix socket, through proxies where there are any.
  *
  * @param onGate asks to wait until nobody else is connecting to the same address (connect-gate.ts); gets how to let others.
- * @throws ConnectionError with phase `dns`, `tcp` or `tls`.
+ * @throws ConnectionError with phase `dns`, `tcp`, `proxy` or `tls`.
  * @throws AbortError when the signal is aborted, in whatever phase.
  * @throws UsageError `WS_BAD_OPTION`, before anything is done.
  * Whatever is thrown, no socket, timer or listener stays behind.
@@ -60,26 +78,44 @@ export const dial = async (
   onGate?: (leave: () => void) => void,
 ): Promise<Dialed> => {
   const settings = resolveDialOptions(options)
-  const addresses = await lookUp(target, settings)
+  const proxies = resolveProxies(options.proxy, target, process.env)
+  const first: Peer = proxies[0] ?? target
+  const addresses = await lookUp(first, settings)
   if (onGate !== undefined) {
     const limits = phaseLimits(settings, 'WS_CONNECT_TIMEOUT', Infinity, peerName(target))
-    onGate((await runPhase(limits, startGate(gateNames(target, addresses.value)))).value)
+    const names = gateNames(target, proxies.length === 0 ? addresses.value : [])
+    onGate((await runPhase(limits, startGate(names))).value)
   }
-  const tcp = await connect(target, settings, addresses.value)
-  let tls: { value: Duplex; ms: number } = { value: tcp.value, ms: 0 }
-  if (target.secure) {
-    try {
-      const limits = phaseLimits(settings, 'WS_TLS_TIMEOUT', settings.tlsHandshakeTimeoutMs, peerName(target))
-      tls = await runPhase(limits, startTls(tcp.value, target, settings.tls))
-    } catch (error) {
-      discard(tcp.value)
-      throw error
+  const tcp = await connect(first, target, settings, addresses.value)
+  const { remoteAddress, remotePort } = remote(tcp.value)
+  let stream = tcp.value
+  let [proxyMs, tlsMs] = [0, 0]
+  try {
+    tell(settings.onEvent, { type: 'connect', peer: peerName(first), remoteAddress, ms: tcp.ms })
+    for (const proxy of proxies) {
+      if (proxy.secure) {
+        const tls = await secure(stream, proxy, settings, proxy.tls)
+        stream = tls.value
+        proxyMs += tls.ms
+      }
+      proxyMs += await openTunnel(stream, proxy, settings)
     }
+    if (target.secure) {
+      const tls = await secure(stream, target, settings, settings.tls)
+      stream = tls.value
+      tlsMs = tls.ms
+    }
+  } catch (error) {
+    discard(stream)
+    discard(tcp.value)
+    throw error
   }
   return {
-    socket: tls.value,
-    timings: { dnsMs: addresses.ms, tcpMs: tcp.ms, tlsMs: tls.ms },
-    ...remote(tcp.value),
+    socket: stream,
+    timings: { dnsMs: addresses.ms, tcpMs: tcp.ms, proxyMs, tlsMs },
+    remoteAddress,
+    remotePort,
+    remoteFamily: ipFamily(remoteAddress ?? '') || null,
   }
 }
 
@@ -101,24 +137,26 @@ const gateNames = ({ hostname, port, socketPath }: Target, addresses: readonly s
     ? (addresses.length === 0 ? [hostname] : addresses).map(one => `${one} ${port}`)
     : [socketPath]
 
-const lookUp = async (target: Target, settings: DialSettings): Promise<{ value: string[]; ms: number }> => {
-  const { hostname, socketPath } = target
+const lookUp = async ({ hostname, socketPath }: Peer, settings: DialSettings): Promise<Taken<string[]>> => {
   if (settings.createConnection !== undefined || socketPath !== null) return { value: [], ms: 0 }
   if (ipFamily(hostname) !== 0) return { value: [hostname], ms: 0 }
   const limits = phaseLimits(settings, 'WS_DNS_TIMEOUT', settings.domainLookupTimeoutMs, hostname)
   const { value, ms } = await runPhase(limits, startLookup(hostname, settings.family, settings.lookup))
-  return { value: interleaveFamilies(value).map(one => one.address), ms }
+  const addresses = interleaveFamilies(value).map(one => one.address)
+  tell(settings.onEvent, { type: 'domain-lookup', hostname, addresses, ms })
+  return { value: addresses, ms }
 }
 
 const connect = (
+  peer: Peer,
   target: Target,
   settings: DialSettings,
   addresses: readonly string[],
-): Promise<{ value: Duplex; ms: number }> => {
+): Promise<Taken<Duplex>> => {
   const { createConnection, netConnect, tcp } = settings
-  const limits = phaseLimits(settings, 'WS_CONNECT_TIMEOUT', settings.connectTimeoutMs, peerName(target))
+  const limits = phaseLimits(settings, 'WS_CONNECT_TIMEOUT', settings.connectTimeoutMs, peerName(peer))
   if (createConnection !== undefined) return runPhase(limits, startOwnConnection(target, createConnection))
-  const { socketPath, port } = target
+  const { socketPath, port } = peer
   // A peer that half-closes behind its Close can still read ours.
   const candidates =
     socketPath === null
@@ -126,12 +164,36 @@ const connect = (
       : [{ path: socketPath, allowHalfOpen: true }]
   return runPhase<Socket>(limits, (resolve, reject) =>
     startRace({ ...settings, candidates, connect: netConnect }, resolve, cause =>
-      reject(new ConnectionError('WS_CONNECT_FAILED', peerName(target), { cause })),
+      reject(new ConnectionError('WS_CONNECT_FAILED', peerName(peer), { cause })),
     ),
   )
 }
 
-const remote = (stream: Duplex): Pick<Dialed, 'remoteAddress' | 'remotePort' | 'remoteFamily'> => {
+const secure = async (
+  stream: Duplex,
+  peer: Peer,
+  settings: DialSettings,
+  options: DialSettings['tls'],
+): Promise<Taken<Duplex>> => {
+  const limits = phaseLimits(settings, 'WS_TLS_TIMEOUT', settings.tlsHandshakeTimeoutMs, peerName(peer))
+  const isOwn = settings.createConnection !== undefined
+  const tls = await runPhase(limits, startTls(stream, peer, options, isOwn))
+  const protocol = tls.value.getProtocol()
+  const cipher = protocol === null ? null : tls.value.getCipher().name
+  tell(settings.onEvent, { type: 'tls', peer: peerName(peer), protocol, cipher, ms: tls.ms })
+  return tls
+}
+
+const openTunnel = async (stream: Duplex, proxy: ProxyHop, settings: DialSettings): Promise<number> => {
+  const { href, next, tunnel, negotiation } = proxy
+  const limits = phaseLimits(settings, 'WS_PROXY_TIMEOUT', settings.proxyTimeoutMs, tunnel)
+  const timeoutError = (limitMs: number): Error => negotiation.refusal ?? limits.timeoutError(limitMs)
+  const { ms } = await runPhase({ ...limits, timeoutError }, startTunnel(stream, negotiation, tunnel))
+  tell(settings.onEvent, { type: 'proxy', proxy: href, peer: next, ms })
+  return ms
+}
+
+const remote = (stream: Duplex): Pick<Dialed, 'remoteAddress' | 'remotePort'> => {
   const { remoteAddress = null, remotePort = null } = stream instanceof Socket ? stream : {}
-  return { remoteAddress, remotePort, remoteFamily: ipFamily(remoteAddress ?? '') || null }
+  return { remoteAddress, remotePort }
 }

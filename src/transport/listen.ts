@@ -63,7 +63,8 @@ export interface Listener extends Acceptor {
   readonly address: AddressInfo | string
 }
 
-const ACCEPT_OPTIONS: Readonly<Record<keyof AcceptOptions, true>> = {
+/** The names of {@link AcceptOptions}. */
+export const ACCEPT_OPTIONS: Readonly<Record<keyof AcceptOptions, true>> = {
   ...SOCKET_OPTIONS,
   subprotocols: true,
   handshakeTimeoutMs: true,
@@ -171,7 +172,9 @@ function requestHead({ method = '', url = '', httpVersion, rawHeaders }: NodeReq
   return { method, target: url, version: httpVersion, headers }
 }
 
-class SocketAcceptor {
+/** @internal The part of accepting that knows nothing of where streams come from. */
+export class SocketAcceptor {
+  /** Those that are not closed yet. */
   readonly sockets = new Set<Socket>()
   readonly #options: AcceptOptions
   readonly #settings: SocketSettings
@@ -190,6 +193,7 @@ class SocketAcceptor {
     this.#limitMs = milliseconds('handshakeTimeoutMs', options.handshakeTimeoutMs, HANDSHAKE_TIMEOUT_MS)
   }
 
+  /** For reading a head, and for taking a refusal. */
   get limits(): { readonly clock: Clock; readonly limitMs: number } {
     return { clock: this.#settings.clock, limitMs: this.#limitMs }
   }
@@ -224,6 +228,7 @@ class SocketAcceptor {
     }
   }
 
+  /** Accepts no more, and closes every socket with 1001. */
   async close(): Promise<void> {
     this.#closed = true
     await Promise.all([...this.sockets].map(socket => socket.close(1001, 'server shutting down')))

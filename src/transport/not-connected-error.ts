@@ -8,9 +8,12 @@ export class NotConnectedError extends Error {
   /** The state that the socket was in, such as `'closing'` or `'closed'`. */
   readonly state: string
 
-  /** @param state - the state that the socket is in. */
-  constructor(state: string) {
-    super(`the socket is ${state}`)
+  /**
+   * @param state - the state that the socket, or the process, is in.
+   * @param detail - follows the message after a comma.
+   */
+  constructor(state: string, detail?: string) {
+    super(`the socket is ${state}${detail === undefined ? '' : `, ${detail}`}`)
     this.state = state
   }
 }

@@ -2,7 +2,7 @@
 // `maxBufferedBytes` wait; a peer that lets more pile up does not read, and is let go of. A send settles when its bytes were
 // handed to the stream and the stream has room; one whose bytes are the caller's own, since a server does not copy its larger
 // binary messages, settles when the stream is done with them.
-import { type Connection, GATHER_BYTES } from '../protocol/index.js'
+import { type Connection, type FragmentKind, GATHER_BYTES } from '../protocol/index.js'
 import { NotConnectedError } from './not-connected-error.js'
 import { isParts, type Payload, type PayloadParts, toBytes } from './payload.js'
 import { sendParts } from './send-parts.js'
@@ -29,6 +29,8 @@ export class Outgoing {
   readonly #settings: SocketSettings
   readonly #source: OutgoingSource
   readonly #sends = new SendQueue()
+  /** Called with the number of batches that the stream is done with. */
+  onWritten: ((batches: number) => void) | null = null
   #overflow: Error | null = null
 
   constructor(connection: Connection, wire: Wire, settings: SocketSettings, source: OutgoingSource) {
@@ -58,6 +60,20 @@ export class Outgoing {
     return this.bufferedAmount < this.#settings.highWaterMark
   }
 
+  /** @returns as `write`. */
+  fragment(kind: FragmentKind, data: Payload, fin: boolean): boolean {
+    if (!this.accepts()) return false
+    this.#connection.sendFragment(kind, typeof data === 'string' ? data : toBytes(data), fin)
+    this.#wire.flush()
+    return this.bufferedAmount < this.#settings.highWaterMark
+  }
+
+  /** The number of the batch that everything sent so far leaves with, see `Wire.batches`. */
+  get batch(): number {
+    const { handed } = this.#wire.batches
+    return this.#connection.pendingBytes > 0 ? handed + 1 : handed
+  }
+
   /** True while messages are taken. A peer that lets more than `maxBufferedBytes` pile up is let go of. */
   accepts(): boolean {
     if (this.#source.state() !== 'open') return false
@@ -73,10 +89,13 @@ export class Outgoing {
 
   /** Settles when the operating system has taken everything up to here. */
   taken(): Promise<void> {
-    const { handed, written } = this.#wire.batches
-    const pending = this.#connection.pendingBytes > 0
-    if (!pending && handed === written) return SENT
-    return this.#sends.whenWritten(pending ? handed + 1 : handed)
+    const { batch } = this
+    return batch === this.#wire.batches.written ? SENT : this.#sends.whenWritten(batch)
+  }
+
+  /** Settles when everything sent so far was handed to the stream and there is room for more. */
+  handed(): Promise<void> {
+    return this.#handedOver() ? SENT : this.#sends.wait()
   }
 
   flushed(full: boolean): void {
@@ -85,6 +104,7 @@ export class Outgoing {
 
   written(batches: number): void {
     this.#sends.written(batches)
+    this.onWritten?.(batches)
   }
 
   /** The connection is gone. */
@@ -123,8 +143,12 @@ export class Outgoing {
     const refers =
       this.#connection.role === 'server' && typeof data !== 'string' && data.byteLength > GATHER_BYTES
     if (refers) return this.taken()
+    return this.#handedOver() ? null : this.#sends.wait()
+  }
+
+  #handedOver(): boolean {
     const full = this.#wire.full && this.#wire.writableLength >= this.#settings.highWaterMark
-    return this.#connection.pendingBytes > 0 || full ? this.#sends.wait() : null
+    return this.#connection.pendingBytes === 0 && !full
   }
 
   #refusal(): Error {

@@ -34,12 +34,14 @@ export class RoundTrips {
     )
   }
 
-  /** A pong arrived. One that answers nothing is unsolicited, and ignored. */
-  answer(payload: Uint8Array): void {
+  /** A pong arrived. @returns the round-trip time of the ping it answers, null when it is unsolicited. */
+  answer(payload: Uint8Array): number | null {
     const at = this.#waiting.findIndex(one => sameBytes(one.payload, payload))
-    if (at < 0) return
+    if (at < 0) return null
     const now = this.#clock.now()
-    for (const { sentAt, resolve } of this.#waiting.splice(0, at + 1)) resolve(now - sentAt)
+    const answered = this.#waiting.splice(0, at + 1)
+    for (const { sentAt, resolve } of answered) resolve(now - sentAt)
+    return now - answered[at].sentAt
   }
 
   /** No pong will come any more. */

@@ -2,8 +2,15 @@
 // are the things a user holds on to: promises of sends (SendQueue), of pings (RoundTrips), of messages (Inbox) and of the
 // end. The synchronous path, `write` and `onMessage`, makes no promise and no closure.
 import type { Duplex } from 'node:stream'
-import type { RequestHead, ResponseHead } from '../handshake/index.js'
-import { Connection, type Message, type ProtocolViolation, type Role } from '../protocol/index.js'
+import type { ExtensionOffer, RequestHead, ResponseHead } from '../handshake/index.js'
+import {
+  type CloseFrame,
+  Connection,
+  type FragmentKind,
+  type Message,
+  type ProtocolViolation,
+  type Role,
+} from '../protocol/index.js'
 import { ConnectionError } from './connection-error.js'
 import { Incoming, type IncomingSource } from './incoming.js'
 import { NotConnectedError } from './not-connected-error.js'
@@ -23,21 +30,26 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
   readonly url: string
   /** The subprotocol that was agreed on, `''` for none. */
   readonly subprotocol: string
+  /** The extensions that were agreed on. */
+  readonly extensions: readonly ExtensionOffer[]
   /** What the other side said in the opening handshake: a client has the response, a server the request. */
   readonly head: RequestHead | ResponseHead
   /** Settles when the connection is gone, and never rejects. */
   readonly closed: Promise<SocketOutcome>
   /** Called for each Ping, after it was answered. What it throws is treated as with `onMessage`. */
   onPing: ((data: Uint8Array) => void) | null = null
-  /** Called for each Pong, solicited or not. */
-  onPong: ((data: Uint8Array) => void) | null = null
+  /** Called for each Pong; `rttMs` is null when it answers no ping of ours. */
+  onPong: ((data: Uint8Array, rttMs: number | null) => void) | null = null
+  /** Called when the peer's Close frame has arrived. The socket is `closing`; `closed` settles later. */
+  onClosing: ((frame: CloseFrame) => void) | null = null
+  /** @internal For the layer above: who is told of what the stream is done with, and when. */
+  readonly outgoing: Outgoing
 
   readonly #settings: SocketSettings
   readonly #peer: string
   readonly #connection: Connection
   readonly #wire: Wire
   readonly #incoming: Incoming
-  readonly #outgoing: Outgoing
   readonly #pings: RoundTrips
   #resolveClosed!: (outcome: SocketOutcome) => void
   #terminated = false
@@ -51,6 +63,7 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
     this.role = origin.role
     this.url = origin.url
     this.subprotocol = origin.agreement.subprotocol ?? ''
+    this.extensions = origin.agreement.extensions
     this.head = origin.head
     this.#peer = origin.peer
     this.#settings = settings
@@ -67,20 +80,21 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
         message: message => this.#incoming.deliver(message),
         ping: data => this.onPing?.(data),
         pong: data => {
-          this.#pings.answer(data)
-          this.onPong?.(data)
+          const rttMs = this.#pings.answer(data)
+          this.onPong?.(data, rttMs)
         },
+        closing: frame => this.onClosing?.(frame),
         failed: violation => {
           this.#violation = violation
           this.#incoming.end(violation)
         },
-        flushed: full => this.#outgoing.flushed(full),
-        written: batches => this.#outgoing.written(batches),
+        flushed: full => this.outgoing.flushed(full),
+        written: batches => this.outgoing.written(batches),
         ended: (cause, timedOut) => this.#end(cause, timedOut),
       },
       settings,
     )
-    this.#outgoing = new Outgoing(this.#connection, this.#wire, settings, {
+    this.outgoing = new Outgoing(this.#connection, this.#wire, settings, {
       state: () => this.state,
       closed: this.closed,
       overflow: () => {
@@ -107,7 +121,12 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
 
   /** Bytes that were accepted and that the operating system has not taken yet. */
   get bufferedAmount(): number {
-    return this.#outgoing.bufferedAmount
+    return this.outgoing.bufferedAmount
+  }
+
+  /** @internal Bytes that have come since the handshake. */
+  get bytesReceived(): number {
+    return this.#wire.bytesReceived
   }
 
   /**
@@ -134,7 +153,7 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
    * with 1011. A rejection that only says that the connection is gone may be ignored: `closed` says so too.
    */
   send(data: Payload | PayloadParts): Promise<void> {
-    return this.#outgoing.send(data)
+    return this.outgoing.send(data)
   }
 
   /**
@@ -146,13 +165,24 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
    * @throws UsageError `WS_BAD_DATA`, or `WS_BAD_SEQUENCE` while a message in parts is being sent.
    */
   write(data: Payload): boolean {
-    return this.#outgoing.write(data)
+    return this.outgoing.write(data)
+  }
+
+  /**
+   * Sends one fragment of a message (5.4): the first with its type, the others as `'continuation'`. Until the one with `fin`
+   * no other message can be sent, but pings can.
+   *
+   * @returns as `write()`.
+   * @throws UsageError `WS_BAD_SEQUENCE`, `WS_BAD_DATA`.
+   */
+  fragment(kind: FragmentKind, data: Payload, fin: boolean): boolean {
+    return this.outgoing.fragment(kind, data, fin)
   }
 
   /** Settles when the operating system has taken everything that was written. Rejects when the connection is lost. */
   drained(): Promise<void> {
     return this.#outcome === null
-      ? this.#outgoing.taken()
+      ? this.outgoing.taken()
       : quiet(Promise.reject(new NotConnectedError('closed')))
   }
 
@@ -162,7 +192,7 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
    * @returns the round-trip time in milliseconds, when the pong is there. Rejects when the connection ends before.
    */
   ping(data?: Payload): Promise<number> {
-    if (!this.#outgoing.accepts()) return this.#outgoing.refuse()
+    if (!this.outgoing.accepts()) return this.outgoing.refuse()
     try {
       const payload = data === undefined ? this.#pings.payload() : bytesOf(data)
       this.#connection.sendPing(payload)
@@ -176,7 +206,7 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
 
   /** Sends an unsolicited Pong (5.5.3) of at most 125 bytes, when the socket is open. @throws UsageError. */
   pong(data: Payload = ''): void {
-    if (!this.#outgoing.accepts()) return
+    if (!this.outgoing.accepts()) return
     this.#connection.sendPong(bytesOf(data))
     this.#wire.flush()
   }
@@ -258,7 +288,7 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
     const error = wasClean ? null : (this.#violation ?? this.#failure(cause, timedOut))
     this.#outcome = { ...frames, wasClean, error }
     const lost = error ?? new ConnectionError('WS_CONNECTION_LOST', this.#peer, { phase: 'closing' })
-    this.#outgoing.fail(lost)
+    this.outgoing.fail(lost)
     this.#pings.fail(lost)
     this.#incoming.end(error)
     this.#resolveClosed(this.#outcome)

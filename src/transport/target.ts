@@ -29,6 +29,11 @@ export interface Target {
   readonly href: string
 }
 
+/**
+ * Another end of TCP or of a tunnel: what a target and a proxy have in common.
+ */
+export type Peer = Pick<Target, 'secure' | 'hostname' | 'port' | 'socketPath'>
+
 /** RFC 6455 section 3, and the HTTP spellings that the WHATWG constructor takes since 2023. */
 const SECURE_BY_SCHEME: Readonly<Record<string, boolean>> = {
   'ws:': false,
@@ -70,9 +75,8 @@ export const parseTarget = (url: string | URL): Target => {
 /**
  * The other end as error messages name it: `host:port`, or the path of the unix socket.
  */
-export const peerName = (target: Target): string =>
-  target.socketPath ??
-  `${target.hostname.includes(':') ? `[${target.hostname}]` : target.hostname}:${target.port}`
+export const peerName = ({ hostname, port, socketPath }: Peer): string =>
+  socketPath ?? `${hostname.includes(':') ? `[${hostname}]` : hostname}:${port}`
 
 const badUrl = (why: string): UsageError => new UsageError('WS_BAD_URL', `not a WebSocket URL: ${why}`)
 
@@ -117,20 +121,28 @@ const cut = (text: string, separator: string): [string, string] => {
   return at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + 1)]
 }
 
-/** RFC 7617 section 2. The URL's bytes are taken as they are, so UTF-8 unless the URL says otherwise. */
-const basicAuthorization = ({ username, password }: URL): string | null => {
+/**
+ * The value of an `Authorization` header (RFC 7617 section 2), or null for a URL without user info. The URL's bytes are
+ * taken as they are, so UTF-8 unless the URL says otherwise.
+ *
+ * @throws UsageError made by `bad` for what Basic cannot say.
+ */
+export const basicAuthorization = (
+  { username, password }: URL,
+  bad: (why: string) => UsageError = badUrl,
+): string | null => {
   if (username === '' && password === '') return null
   const user = percentDecode(username)
   const bytes = Buffer.concat([user, Buffer.from(':'), percentDecode(password)])
   // RFC 7617 section 2: no colon in the user's name, no control characters in either.
-  if (user.includes(':')) throw badUrl('the user name contains a colon')
+  if (user.includes(':')) throw bad('the user name contains a colon')
   if (bytes.some(byte => byte < 0x20 || byte === 0x7f))
-    throw badUrl('the user info contains a control character')
+    throw bad('the user info contains a control character')
   return `Basic ${bytes.toString('base64')}`
 }
 
 /** Unlike `decodeURIComponent` it takes any bytes, and leaves what is no escape as it is (WHATWG URL, section 1.3). */
-const percentDecode = (text: string): Buffer =>
+export const percentDecode = (text: string): Buffer =>
   Buffer.concat(
     text
       .split(/(%[\da-f]{2})/i)

@@ -10,7 +10,7 @@
 // is settled after every step, with one deadline for the closing handshake.
 import { Socket as NetSocket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import type { Connection, Message, ProtocolViolation } from '../protocol/index.js'
+import type { CloseFrame, Connection, Message, ProtocolViolation } from '../protocol/index.js'
 import { after, type Clock } from './clock.js'
 import { swallowErrors } from './stream-events.js'
 
@@ -20,6 +20,8 @@ export interface WireHandler {
   message(message: Message): boolean
   ping(data: Uint8Array): void
   pong(data: Uint8Array): void
+  /** The peer's Close frame arrived, and was answered. */
+  closing(frame: CloseFrame): void
   /** The peer broke the protocol; the Close frame that says so is on its way. */
   failed(violation: ProtocolViolation): void
   /** All output so far was handed to the stream. `full` is true when the stream asks for a pause. */
@@ -44,6 +46,7 @@ export class Wire {
   readonly #handler: WireHandler
   readonly #clock: Clock
   readonly #closeTimeoutMs: number
+  #bytesReceived = 0
   #reading = true
   #pulling = false
   #tick = false
@@ -81,6 +84,11 @@ export class Wire {
     return { handed: this.#handed, written: this.#written }
   }
 
+  /** Bytes that have come since the handshake. */
+  get bytesReceived(): number {
+    return this.#bytesReceived
+  }
+
   /** Bytes handed to the stream that the operating system has not taken yet. */
   get writableLength(): number {
     return this.#stream.writableLength
@@ -108,6 +116,8 @@ export class Wire {
       this.#pull()
     }
     if (this.#reading) stream.resume()
+    // A socket with nothing to read tells its end even when it is paused, and tells it once: here before it was ours.
+    if (stream.readableEnded) process.nextTick(this.#onEnd)
   }
 
   /** Stops reading: nothing more is delivered until `resume()`, and the peer is slowed down. */
@@ -135,10 +145,13 @@ export class Wire {
 
   /** Ends the connection at once, without a closing handshake. */
   destroy(): void {
+    // Once it is destroyed a stream says of every write that it is done, so this is the last moment to know.
+    if (this.#stream.writableLength === 0) this.#handler.written(this.#handed)
     this.#stream.destroy()
   }
 
   readonly #onData = (chunk: Uint8Array): void => {
+    this.#bytesReceived += chunk.length
     this.#connection.receive(chunk)
     this.#pull()
   }
@@ -164,7 +177,7 @@ export class Wire {
   readonly #onWritten = (error: Error | null | undefined): void => {
     const segments = this.#inFlight.shift()
     this.#written++
-    if (error) return
+    if (error || this.#stream.destroyed) return
     // Only a socket of Node's own is known to be done with the memory when it says so.
     if (segments !== undefined && this.#stream instanceof NetSocket) this.#connection.recycleOutput(segments)
     this.#handler.written(this.#written)
@@ -210,6 +223,7 @@ export class Wire {
         if (event.type === 'ping') handler.ping(event.data)
         else if (event.type === 'pong') handler.pong(event.data)
         else if (event.type === 'fail') handler.failed(event.violation)
+        else if (event.type === 'close') handler.closing(event.frame)
       }
     } catch (error) {
       // Only the user's own callbacks throw here. The peer is told, and the error goes where an uncaught one goes, from
@@ -275,7 +289,7 @@ export class Wire {
     this.#cancelDeadline?.()
     this.#cancelDeadline = after(this.#clock, this.#closeTimeoutMs, () => {
       this.#timedOut = true
-      this.#stream.destroy()
+      this.destroy()
     })
   }
 }

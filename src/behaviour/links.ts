@@ -1,0 +1,52 @@
+import type { EndReason } from './end-reason.js'
+import type { AnyProcess } from './process.js'
+
+/** What a linked process is told. */
+export interface LinkHost {
+  readonly handle: AnyProcess
+  /** A process linked to this one has ended. */
+  linkEnded(other: AnyProcess, reason: EndReason): void
+}
+
+/** Arrives in `handleInfo` of a process with `trapExit` when a process linked to it has ended, normally or not. */
+export interface ExitMessage {
+  readonly type: 'exit'
+  readonly process: AnyProcess
+  readonly reason: EndReason
+}
+
+/** The processes that one process is tied to. A link is known at both its ends. */
+export class Links {
+  readonly #host: LinkHost
+  readonly #links = new Set<Links>()
+  #reason: EndReason | null = null
+
+  constructor(host: LinkHost) {
+    this.#host = host
+  }
+
+  /** Ties the two; when one has ended already, the other is told at once. */
+  add(other: Links): void {
+    if (other === this) return
+    if (other.#reason !== null) this.#host.linkEnded(other.#host.handle, other.#reason)
+    else if (this.#reason !== null) other.#host.linkEnded(this.#host.handle, this.#reason)
+    else {
+      this.#links.add(other)
+      other.#links.add(this)
+    }
+  }
+
+  remove(other: Links): void {
+    this.#links.delete(other)
+    other.#links.delete(this)
+  }
+
+  /** The process has ended. */
+  end(reason: EndReason): void {
+    this.#reason = reason
+    for (const other of this.#links) {
+      this.remove(other)
+      other.#host.linkEnded(this.#host.handle, reason)
+    }
+  }
+}

@@ -1,0 +1,111 @@
+// Strategy: the one way out for frames, whoever sends them. With an open connection a frame goes to its session; without one
+// `whenNotOpen` decides. What was accepted and is not to be sent by anybody is kept until the next disconnect, or the end,
+// hands it back.
+import { NotConnectedError } from '../transport/not-connected-error.js'
+import { quiet } from '../transport/send-queue.js'
+import type { ProcessStatus } from './behaviour.js'
+import type { EventStream } from './events.js'
+import { type CheckedFrame, checkFrame, type Frame } from './frame.js'
+import type { Session } from './session.js'
+import type { ProcessSettings } from './start-options.js'
+import { WaitingFrames } from './waiting-frames.js'
+
+const ignore = (): void => {}
+const SENT = Promise.resolve()
+
+/** Where an outbox sends to. */
+export interface OutboxHost {
+  readonly session: Session | null
+  readonly phase: ProcessStatus<unknown>['phase']
+}
+
+/** Frames on their way out of a process. */
+export class Outbox {
+  readonly #host: OutboxHost
+  readonly #events: EventStream
+  readonly #drop: boolean
+  readonly #waiting: WaitingFrames | null
+  #unsent: CheckedFrame[] = []
+
+  constructor(host: OutboxHost, events: EventStream, { clock, whenNotOpen }: ProcessSettings) {
+    this.#host = host
+    this.#events = events
+    this.#drop = whenNotOpen === 'drop'
+    this.#waiting =
+      typeof whenNotOpen === 'string'
+        ? null
+        : new WaitingFrames(whenNotOpen, clock, frame => this.#unsent.push(frame))
+  }
+
+  /** How many frames wait for a connection. */
+  get waiting(): number {
+    return this.#waiting?.length ?? 0
+  }
+
+  /** Sends a frame of the user's, with a promise. */
+  send(frame: Frame): Promise<void> {
+    try {
+      const checked = checkFrame(frame)
+      const sent = this.#sendOn(this.#host.session, checked)
+      if (sent !== null) return sent
+      const { phase } = this.#host
+      if (this.#drop && phase !== 'ended') return SENT
+      if (this.#keeps(checked)) return quiet(this.#waiting!.add(checked))
+      const detail = this.#waiting === null || phase === 'ended' ? undefined : 'and its queue is full'
+      return quiet(Promise.reject(new NotConnectedError(phase, detail)))
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  /** Sends a frame of the user's. @returns whether it was accepted and there is room for more. */
+  write(frame: Frame): boolean {
+    const checked = checkFrame(frame)
+    const { session } = this.#host
+    if (this.#put(session, checked)) return !session!.full
+    if (!this.#keeps(checked)) return false
+    this.#waiting!.add(checked).catch(ignore)
+    return true
+  }
+
+  /** Sends a frame of a result. One that cannot be sent is not lost: it counts as unsent. */
+  reply(frame: CheckedFrame): void {
+    if (this.#put(this.#host.session, frame) || this.#drop || frame.type === 'close') return
+    if (this.#keeps(frame)) this.#waiting!.add(frame).catch(ignore)
+    else this.#unsent.push(frame)
+  }
+
+  /** There is a connection: what waited for one may go. */
+  flush(session: Session): void {
+    this.#waiting?.flush(frame => this.#sendOn(session, frame))
+  }
+
+  /** What was accepted and is not to be sent by anybody; taken. */
+  takeUnsent(): readonly CheckedFrame[] {
+    return this.#unsent.splice(0)
+  }
+
+  /** No connection will come any more. @returns everything that was accepted and never sent. */
+  end(): readonly CheckedFrame[] {
+    const ended = new NotConnectedError('ended')
+    return [...(this.#host.session?.unsent() ?? []), ...this.takeUnsent(), ...(this.#waiting?.end(ended) ?? [])]
+  }
+
+  /** A Close frame is for the connection that is there. */
+  #keeps(frame: CheckedFrame): boolean {
+    const { phase } = this.#host
+    return this.#waiting?.fits(frame) === true && frame.type !== 'close' && phase !== 'ended'
+  }
+
+  #sendOn(session: Session | null, frame: CheckedFrame): Promise<void> | null {
+    const sent = session === null ? null : session.send(frame)
+    if (sent !== null && this.#events.wants('frame-out')) this.#events.publish({ type: 'frame-out', frame })
+    return sent
+  }
+
+  #put(session: Session | null, frame: CheckedFrame): boolean {
+    if (session === null || !session.write(frame)) return false
+    if (this.#events.wants('frame-out')) this.#events.publish({ type: 'frame-out', frame })
+    return true
+  }
+}

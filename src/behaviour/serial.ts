@@ -1,0 +1,197 @@
+// Strategy: one thing at a time. What comes from the connection waits in the inbox, what comes from elsewhere in the
+// mailbox; the inbox goes first, and reading stops while it is full. A received frame that finds nothing in its way does not
+// come here at all: the process handles it at once (`free`), with no queue, no promise and no closure.
+//
+//   connection ─▶ inbox ─┐
+//                        ├─▶ run(item) ─▶ promise? wait : next
+//   cast, call … ─▶ mailbox (casts wait while not connected)
+import { Fifo } from './fifo.js'
+import type { Message } from '../protocol/index.js'
+
+/** What comes from the connection, in order. */
+export type InboxItem =
+  | { readonly kind: 'frame'; readonly message: Message }
+  | { readonly kind: 'ping'; readonly data: Uint8Array }
+  | { readonly kind: 'pong'; readonly data: Uint8Array; readonly rttMs: number | null }
+  | { readonly kind: 'drain' }
+  | { readonly kind: 'connection'; readonly run: () => Promise<void> | null }
+
+/** What comes from elsewhere. */
+export type MailItem =
+  | { readonly kind: 'cast'; readonly message: unknown }
+  | { readonly kind: 'message'; readonly run: () => Promise<void> | null }
+
+/** What the queues ask of their process. */
+export interface SerialHost {
+  /** Handles one item; a promise, which never rejects, when it goes on for longer. */
+  run(item: InboxItem | MailItem): Promise<void> | null
+  /** True while messages may be delivered. */
+  hasCredits(): boolean
+  /** True while casts may be delivered. */
+  takesCasts(): boolean
+  /** Stops or goes on reading from the connection. Going on may deliver at once. */
+  read(on: boolean): void
+}
+
+const MAX_BYTES = 1024 * 1024
+
+/** The queues of one process. */
+export class Serial {
+  readonly #host: SerialHost
+  readonly #maxInbox: number
+  readonly #inbox = new Fifo<InboxItem>()
+  readonly #mailbox = new Fifo<MailItem>()
+  #inboxBytes = 0
+  #reading = true
+  #waiting = false
+  #looping = false
+  #scheduled = false
+  #interrupt: (() => void) | null = null
+  #ended = false
+  /** True when the connection has ended: what it brought is delivered without credits. */
+  #draining = false
+
+  constructor(host: SerialHost, maxInbox: number) {
+    this.#host = host
+    this.#maxInbox = maxInbox
+  }
+
+  /** True when a message may be handled right now. */
+  get free(): boolean {
+    return !this.#waiting && !this.#looping && this.#inbox.length === 0 && !this.#ended
+  }
+
+  /** True while a callback's promise is waited for. */
+  get waiting(): boolean {
+    return this.#waiting
+  }
+
+  /** How many messages wait that did not come from the connection. */
+  get mailboxLength(): number {
+    return this.#mailbox.length
+  }
+
+  /** Something came from the connection and cannot be handled now. */
+  receive(item: InboxItem): void {
+    if (this.#ended) return
+    this.#inbox.push(item)
+    if (item.kind === 'frame') this.#inboxBytes += item.message.data.length
+    if (this.#reading && (this.#inbox.length >= this.#maxInbox || this.#inboxBytes >= MAX_BYTES)) {
+      this.#reading = false
+      this.#host.read(false)
+    }
+    this.schedule()
+  }
+
+  /** The connection has ended; this is the last that comes from it. */
+  finish(item: InboxItem): void {
+    this.#draining = true
+    this.receive(item)
+  }
+
+  /** Another connection begins. */
+  restart(): void {
+    this.#draining = false
+    this.#reading = true
+  }
+
+  /** Drops what was received and not delivered. */
+  dropFrames(): void {
+    const rest = this.#inbox.clear()
+    this.#inboxBytes = 0
+    for (const item of rest) if (item.kind === 'connection') this.#inbox.push(item)
+  }
+
+  /** Something came from elsewhere. */
+  post(item: MailItem): void {
+    if (this.#ended) return
+    this.#mailbox.push(item)
+    this.schedule()
+  }
+
+  /** A handler that was called directly goes on for longer: nothing else happens until its promise settles. */
+  wait(promise: Promise<void>): void {
+    this.#waiting = true
+    const go = (): void => {
+      this.#waiting = false
+      this.#loop()
+    }
+    promise.then(go, go)
+  }
+
+  /** Runs `interrupt` as soon as no callback runs any more, before everything that waits. */
+  interrupt(interrupt: () => void): void {
+    this.#interrupt = interrupt
+    this.schedule()
+  }
+
+  /** Looks for work once what runs now is done. */
+  schedule(): void {
+    if (this.#scheduled || this.#waiting || this.#looping || this.#ended) return
+    this.#scheduled = true
+    queueMicrotask(this.#onScheduled)
+  }
+
+  /** Nothing is handled any more. @returns what was waiting in the mailbox. */
+  end(): readonly MailItem[] {
+    this.#ended = true
+    this.#interrupt = null
+    this.#inbox.clear()
+    return this.#mailbox.clear()
+  }
+
+  readonly #onScheduled = (): void => {
+    this.#scheduled = false
+    this.#loop()
+  }
+
+  #loop(): void {
+    if (this.#looping || this.#waiting || this.#ended) return
+    this.#looping = true
+    try {
+      while (!this.#waiting && !this.#ended) {
+        if (this.#interrupt !== null) {
+          const interrupt = this.#interrupt
+          this.#interrupt = null
+          interrupt()
+          continue
+        }
+        const item = this.#next()
+        if (item === undefined) break
+        const promise = this.#host.run(item)
+        if (promise !== null) this.wait(promise)
+      }
+    } finally {
+      this.#looping = false
+    }
+    // Outside of the loop, so that what comes now is handled at once.
+    if (this.#inbox.length === 0) this.#read()
+  }
+
+  #next(): InboxItem | MailItem | undefined {
+    const received = this.#fromInbox()
+    if (received !== undefined) return received
+    // More may have been read already, and goes first.
+    if (!this.#reading && this.#inbox.length === 0) {
+      this.#read()
+      const more = this.#fromInbox()
+      if (more !== undefined) return more
+    }
+    return this.#mailbox.take(item => item.kind !== 'cast' || this.#host.takesCasts())
+  }
+
+  #fromInbox(): InboxItem | undefined {
+    const item =
+      this.#draining || this.#host.hasCredits()
+        ? this.#inbox.shift()
+        : this.#inbox.take(({ kind }) => kind !== 'frame')
+    if (item?.kind === 'frame') this.#inboxBytes -= item.message.data.length
+    return item
+  }
+
+  #read(): void {
+    if (this.#reading) return
+    this.#reading = true
+    this.#host.read(true)
+  }
+}
