@@ -3,6 +3,7 @@
 // `--json` the tables are left out and one JSON document is printed instead; progress goes to standard error.
 import { parseArgs } from 'node:util'
 import type { Bench, Context } from './bench.js'
+import { behaviour } from './behaviour.js'
 import { decode } from './decode.js'
 import { encode } from './encode.js'
 import { mask } from './mask.js'
@@ -15,7 +16,7 @@ import { retain, retainNotes } from './retain.js'
 import { sizes } from './targets.js'
 import { utf8 } from './utf8.js'
 
-const benches: Readonly<Record<string, Bench>> = { decode, encode, mask, utf8 }
+const benches: Readonly<Record<string, Bench>> = { decode, encode, mask, utf8, behaviour }
 const retainTitle = 'retain: what 10,000 kept small messages hold'
 
 const usage = `npm run bench -- NAME… [--quick] [--rounds n] [--slot ms] [--filter text] [--json]

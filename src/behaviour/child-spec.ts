@@ -7,7 +7,7 @@ import type { Behaviour } from './behaviour.js'
 import type { EndReason } from './end-reason.js'
 import { showName } from './names.js'
 import type { Process, StopOptions } from './process.js'
-import * as starting from './start.js' // until start() is real
+import { start } from './start.js'
 import type { StartOptions } from './start-options.js'
 import type { StartTarget } from './start-target.js'
 
@@ -106,6 +106,8 @@ export function childSpec<Started extends Child>(options: ChildOptions<Started>)
 export function childSpec(options: ChildOptions | AnyProcessChildOptions): ChildSpec {
   if ('start' in options) return resolveChild(options)
   requireOptions(options, PROCESS_CHILD_OPTIONS)
+  if (options.target === undefined || typeof options.behaviour !== 'object' || options.behaviour === null)
+    throw badOption('a child needs either start, or target and behaviour')
   const { target, behaviour, options: startOptions = {}, restart, shutdownMs } = options
   const { name, signal } = startOptions
   const id = options.id ?? (name === undefined ? undefined : showName(name))
@@ -115,7 +117,7 @@ export function childSpec(options: ChildOptions | AnyProcessChildOptions): Child
     restart,
     shutdownMs,
     start: unwanted =>
-      starting.start(target, behaviour, {
+      start(target, behaviour, {
         ...startOptions,
         signal: signal === undefined ? unwanted : AbortSignal.any([signal, unwanted]),
       }),

@@ -99,10 +99,11 @@ export class Cycle {
 
   /** Begins, as `init` wished. */
   begin(mode: InitMode | null): void {
-    if (mode === 'reconnect') {
-      this.#policy ??= this.#backoff
-      this.#handlesInitialFailure = this.#host.settings.handleInitialFailure ?? true
-    } else if (mode !== null) this.#policy = null
+    const { handleInitialFailure } = this.#host.settings
+    if (mode === 'reconnect') this.#policy ??= this.#backoff
+    else if (mode === 'once') this.#policy = null
+    // Whoever began idle has its process already: nobody else could be told that the first attempt failed.
+    if (mode === 'reconnect' || mode === 'idle') this.#handlesInitialFailure = handleInitialFailure ?? true
     if (mode === 'idle') this.#host.settled()
     else this.connect()
   }
@@ -150,8 +151,8 @@ export class Cycle {
   decide(status: DisconnectStatus, result: DisconnectResult<unknown> | undefined): void {
     const { stop, stay, reconnect } = result ?? {}
     if (stop !== undefined) this.#host.end(stop === true ? causeOf(status) : stopCause(stop))
-    // The callback did it itself.
-    else if (this.#connector.connecting) return
+    // Somebody did it already, with `connect()`.
+    else if (this.#connector.connecting || this.session !== null) return
     else if (stay === true) {
       this.#idle = true
       this.#host.settled()

@@ -46,7 +46,7 @@ export class Debug {
    */
   constructor(events: EventStream, options: readonly DebugOption[] = []) {
     this.#events = events
-    for (const option of options) this.#apply(option)
+    this.switchOn(options)
   }
 
   /** True when anything is on. */
@@ -169,6 +169,11 @@ export class Debug {
     this.#closed = true
     this.logToFile(null)
     await Promise.all([...(this.#files ?? [])].map(file => file.close()))
+  }
+
+  /** @internal Switches on what was asked for, see `requireDebugOptions`. */
+  switchOn(options: readonly DebugOption[]): void {
+    for (const option of options) this.#apply(option)
   }
 
   #apply(option: DebugOption): void {

@@ -96,7 +96,16 @@ function frameText(frame: Message | CheckedFrame): string {
   return `${kind} ${data === undefined ? '0 B' : bytesText(data as ArrayBufferLike | ArrayBufferView)}`
 }
 
-const payloadText = (data: string): string => quote(maskText(data.slice(0, LOOKED_AT)), SHOWN)
+const payloadText = (data: string, max: number = SHOWN): string =>
+  quote(maskHead(data, max), max, data.length > LOOKED_AT)
+
+/** The beginning of a text without its secrets. */
+function maskHead(text: string, max: number): string {
+  const masked = maskText(text.slice(0, LOOKED_AT))
+  if (text.length <= LOOKED_AT || masked.length >= max) return masked
+  // So much was masked that the end is shown, and it may be half a secret.
+  return masked.replace(/[^\s"'`]*$/, '')
+}
 
 /** Bytes in hexadecimal: two digits each, without a claim to be anything else. */
 function bytesText(data: ArrayBufferLike | ArrayBufferView): string {
@@ -151,7 +160,7 @@ const errorSuffix = (error: Error | null): string => (error === null ? '' : ` ${
 function errorText(error: unknown): string {
   if (!(error instanceof Error)) return valueText(error)
   const code = 'code' in error ? ` ${word(String(error.code), SHOWN)}` : ''
-  return `${word(error.name, SHOWN)}${code} ${quote(maskText(error.message.slice(0, LOOKED_AT)), SHOWN_MESSAGE)}`
+  return `${word(error.name, SHOWN)}${code} ${payloadText(error.message, SHOWN_MESSAGE)}`
 }
 
 /** What a user gave, as far as it can be shown. */
@@ -163,7 +172,7 @@ function valueText(value: unknown): string {
     maxArrayLength: 8,
     maxStringLength: LOOKED_AT,
   })
-  const masked = maskText(text.slice(0, LOOKED_AT))
+  const masked = maskHead(text, SHOWN)
   return masked.length <= SHOWN ? masked : `${masked.slice(0, SHOWN)}…`
 }
 

@@ -21,9 +21,9 @@ export const escapeUnsafe = (text: string): string => text.replaceAll(ALL_UNSAFE
 
 /**
  * A text in quotes, its quotes and backslashes escaped too, of about `max` characters; `…` behind the quotes says that it
- * was longer.
+ * was longer, or that there is `more`.
  */
-export function quote(text: string, max: number): string {
+export function quote(text: string, max: number, more = false): string {
   let shown = ''
   let at = 0
   while (at < text.length && shown.length < max) {
@@ -32,7 +32,7 @@ export function quote(text: string, max: number): string {
     if (character === '"' || character === '\\') shown += `\\${character}`
     else shown += UNSAFE.test(character) ? escapeCharacter(character) : character
   }
-  return `"${shown}"${at < text.length ? '…' : ''}`
+  return `"${shown}"${more || at < text.length ? '…' : ''}`
 }
 
 /** The text as it is when it is one plain word, in quotes otherwise. */

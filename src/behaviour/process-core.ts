@@ -187,6 +187,8 @@ export class ProcessCore {
       throw error
     }
     signal?.addEventListener('abort', this.#onAbort)
+    // Not before: a process that does not come to be opens no file.
+    this.debug.switchOn(this.settings.debug)
     this.events.publish({ type: 'start' })
     const started = this.settings.async ? null : this.#waiters.started()
     this.#cycle.begin(mode)

@@ -66,6 +66,7 @@ export class Reception {
       this.#control({ kind: 'pong', data, rttMs })
     }
     socket.onClosing = frame => events.publish({ type: 'close-in', frame })
+    socket.outgoing.onCloseSent = frame => events.publish({ type: 'close-out', frame })
   }
 
   readonly #onMessage = (message: Message): void => {

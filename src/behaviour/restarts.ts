@@ -98,6 +98,7 @@ export class Restarts {
   }
 
   #tryLater(): void {
+    if (this.#failed.length === 0 || this.#host.ending()) return
     this.#cancel ??= this.#host.later(async () => {
       this.#cancel = null
       await this.#tryAgain()
@@ -110,7 +111,7 @@ export class Restarts {
     // The one that failed may have been stopped meanwhile; those that were to come after it still wait.
     const slot = next?.slot ?? this.#list.slots.find(waits)
     if (slot !== undefined) await this.#restart(slot, null, next?.error ?? null)
-    if (this.#failed.length > 0 && !this.#host.ending()) this.#tryLater()
+    this.#tryLater()
   }
 
   #giveUp(id: string, reason: EndReason | null, childError: Error | null): void {

@@ -21,6 +21,8 @@ const NOT_IN_NAMES = /[\s?&;#/=,:<>(){}[\]|"'`\\]/
 /** In a URL nothing else ends a name: `user[password]`. */
 const NOT_IN_PARAMETERS = /[\s?&;#/=]/
 const MAX_NAME = 128
+/** User info ends at the last @ before the path, and at the last one of all where the port would be none. */
+const USER_INFO = /^(?:[^/?#\\]*@|[^/?#\\@[\]:]*:(?!\d*(?:[/?#\\]|$))\S*@)/
 /** How deep a URL inside a parameter of a URL is looked into. */
 const DEPTH = 2
 
@@ -100,9 +102,9 @@ function maskSubprotocol(item: string): string {
 }
 
 function maskUrlTo(url: string, depth: number): string {
-  // User info ends at the last @ before the path. A unix socket has none.
+  // A unix socket has no user info.
   const start = /^(?:(?!wss?\+unix:)[a-z][a-z\d+.-]{0,30}:[/\\]*|[/\\]{2,})/i.exec(url)?.[0].length ?? 0
-  const authority = start === 0 ? '' : (/^[^/?#\\]*@/.exec(url.slice(start))?.[0] ?? '')
+  const authority = start === 0 ? '' : (USER_INFO.exec(url.slice(start))?.[0] ?? '')
   const rest = url
     .slice(start + authority.length)
     // A parameter may be a URL itself.

@@ -4,7 +4,7 @@ import { systemClock } from '../transport/clock.js'
 import { CONNECT_OPTIONS, type ConnectOptions } from '../transport/connect.js'
 import { milliseconds, requireOptions, resolveDialOptions } from '../transport/dial-options.js'
 import { resolveSocketOptions } from '../transport/socket-options.js'
-import type { DebugOption } from './debug.js'
+import { type DebugOption, requireDebugOptions } from './debug.js'
 import { type KeepaliveOptions, type KeepaliveSettings, resolveKeepalive } from './keepalive.js'
 import type { ProcessName } from './names.js'
 import type { AnyProcess } from './process.js'
@@ -21,7 +21,7 @@ export interface StartOptions<Args = undefined> extends Omit<ConnectOptions, 'on
   readonly async?: boolean | undefined
   /**
    * A first attempt that fails goes to `handleDisconnect` and the reconnect policy, like any other. Default: true with
-   * `async`, or when `init` said `reconnect`; else false, and `start()` rejects.
+   * `async`, or when `init` said `idle` or `reconnect`; else false, and `start()` rejects.
    */
   readonly handleInitialFailure?: boolean | undefined
   /** How to connect again; `true` for the defaults. Default false: a process whose connection is lost ends. */
@@ -85,6 +85,7 @@ export interface ProcessSettings {
   readonly silencePings: boolean
   readonly targetTimeoutMs: number
   readonly trapExit: boolean
+  readonly debug: readonly DebugOption[]
   readonly signal: AbortSignal | undefined
 }
 
@@ -122,6 +123,7 @@ export function resolveStartOptions(options: StartOptions<unknown>): ProcessSett
     silencePings: options.silencePings ?? false,
     targetTimeoutMs: milliseconds('targetTimeoutMs', options.targetTimeoutMs, TARGET_TIMEOUT_MS),
     trapExit: options.trapExit ?? false,
+    debug: requireDebugOptions(options.debug),
     signal: options.signal,
   }
 }

@@ -25,6 +25,8 @@ export type HandshakeErrorCode =
   | 'WS_HANDSHAKE_BAD_EXTENSIONS'
   | 'WS_HANDSHAKE_REFUSED'
   | 'WS_HANDSHAKE_STATUS'
+  | 'WS_HANDSHAKE_BAD_REDIRECT'
+  | 'WS_HANDSHAKE_TOO_MANY_REDIRECTS'
   | 'WS_HANDSHAKE_BAD_ACCEPT'
   | 'WS_HANDSHAKE_BAD_SUBPROTOCOL'
   | 'WS_HANDSHAKE_UNREQUESTED_SUBPROTOCOL'
@@ -79,6 +81,8 @@ const faults: Readonly<Record<HandshakeErrorCode, Fault>> = {
   WS_HANDSHAKE_REFUSED: { status: 403, message: 'The server refused the handshake' },
   // In a response. These statuses are what a gateway would answer; a client's error has the server's own.
   WS_HANDSHAKE_STATUS: { status: 502, message: 'Unexpected server response' },
+  WS_HANDSHAKE_BAD_REDIRECT: { status: 502, message: 'Server redirected to nowhere' },
+  WS_HANDSHAKE_TOO_MANY_REDIRECTS: { status: 502, message: 'Server redirected too often' },
   WS_HANDSHAKE_BAD_ACCEPT: { status: 502, message: 'Invalid Sec-WebSocket-Accept header' },
   WS_HANDSHAKE_BAD_SUBPROTOCOL: { status: 502, message: 'Server sent an invalid subprotocol' },
   WS_HANDSHAKE_UNREQUESTED_SUBPROTOCOL: {

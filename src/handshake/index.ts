@@ -1,4 +1,5 @@
 export { type ClientRequest, encodeRequest, unexpectedStatus, verifyResponse } from './client.js'
+export { type ConnectRequest, encodeConnect } from './connect-request.js'
 export {
   HandshakeError,
   type HandshakeErrorCode,

@@ -76,5 +76,5 @@ const cookiePairs = (cookies: string): string[] =>
     .map(pair => pair.replaceAll(/^[ \t]+|[ \t]+$/g, ''))
     .filter(pair => pair !== '')
 
-/** RFC 6265bis 5.6: what has no `=` is the value of a cookie without a name. */
+/** RFC 6265bis: what has no `=` is the value of a cookie without a name. */
 const cookieName = (pair: string): string => (pair.includes('=') ? pair.slice(0, pair.indexOf('=')) : '')

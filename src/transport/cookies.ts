@@ -1,7 +1,7 @@
 // Strategy: the rules of cookies (domains, paths, ages, public suffixes) are a store's business, and there are good stores.
 // So this is only the meeting of a store with a handshake: it is asked before each request and offered each `Set-Cookie`
-// of each response. A store knows HTTP, so it is told `http:` and `https:` URLs (RFC 6455 4.1 (10): cookies go by the
-// scheme of the same security). A unix socket has no host that a cookie could belong to, so it has no cookies.
+// of each response (RFC 6455 4.1 (12), 4.2.2). A store knows HTTP, so it is told `http:` and `https:` URLs, which is how
+// browsers look at `ws:` and `wss:`. A unix socket has no host that a cookie could belong to, so it has no cookies.
 import { type HeaderList, headerValues } from '../handshake/index.js'
 import { UsageError } from '../protocol/index.js'
 import { ConnectionError } from './connection-error.js'

@@ -64,7 +64,7 @@ export async function openHop(
   }
 }
 
-/** The handshake with the store's part, as a step for `runPhase`. */
+/** The handshake with the store's part, as a step for `runPhase`. The stream is discarded by whoever runs it. */
 class HandshakeStep {
   readonly #stream: Duplex
   readonly #hop: Hop
@@ -75,7 +75,7 @@ class HandshakeStep {
   /** What went wrong already, while the store still takes its time. */
   #failure: Error | null = null
   #offering: Promise<void> | null = null
-  #cancel: () => void
+  #cancel: () => void = () => {}
   #givenUp = false
 
   constructor(stream: Duplex, hop: Hop, settings: HopSettings, judge: Exchange['judge']) {
@@ -84,7 +84,6 @@ class HandshakeStep {
     this.#settings = settings
     this.#judge = judge
     this.#peer = peerName(hop.target)
-    this.#cancel = () => discard(stream)
   }
 
   /** The most telling thing known when the time is over. */

@@ -2,7 +2,7 @@
 // `maxBufferedBytes` wait; a peer that lets more pile up does not read, and is let go of. A send settles when its bytes were
 // handed to the stream and the stream has room; one whose bytes are the caller's own, since a server does not copy its larger
 // binary messages, settles when the stream is done with them.
-import { type Connection, type FragmentKind, GATHER_BYTES } from '../protocol/index.js'
+import { type CloseFrame, type Connection, type FragmentKind, GATHER_BYTES } from '../protocol/index.js'
 import { NotConnectedError } from './not-connected-error.js'
 import { isParts, type Payload, type PayloadParts, toBytes } from './payload.js'
 import { sendParts } from './send-parts.js'
@@ -31,6 +31,8 @@ export class Outgoing {
   readonly #sends = new SendQueue()
   /** Called with the number of batches that the stream is done with. */
   onWritten: ((batches: number) => void) | null = null
+  /** Called once, when our Close frame was handed to the stream. */
+  onCloseSent: ((frame: CloseFrame) => void) | null = null
   #overflow: Error | null = null
 
   constructor(connection: Connection, wire: Wire, settings: SocketSettings, source: OutgoingSource) {
@@ -100,6 +102,11 @@ export class Outgoing {
 
   flushed(full: boolean): void {
     this.#sends.flushed(full && this.bufferedAmount >= this.#settings.highWaterMark)
+    if (this.onCloseSent === null || this.#connection.state === 'open') return
+    const { sent } = this.#connection.outcome
+    if (sent === null) return
+    this.onCloseSent(sent)
+    this.onCloseSent = null
   }
 
   written(batches: number): void {

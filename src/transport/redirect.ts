@@ -37,7 +37,7 @@ export interface Refusal {
 /** RFC 9110 15.4. All five ask for the same: a GET stays a GET. The others (300, 304, 305) have nowhere to go. */
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
 
-/** RFC 6455 4.1 and RFC 9110 11.6, 11.7: what is meant for one origin only, in lower case. */
+/** RFC 9110 15.4: what a redirected request should leave out, as it is meant for one origin only. In lower case. */
 const SECRET_HEADERS: ReadonlySet<string> = new Set([
   'authorization',
   'cookie',
