@@ -75,16 +75,21 @@ export {
   type ProcessErrorCode,
   RestartIntensityError,
 } from './behaviour/process-error.js'
+export { eventText } from './behaviour/event-text.js'
 export type { ProcessEvent, PublishedEvent } from './behaviour/process-event.js'
-export { call, cast, info, type NamedProcess, send, stop, whereis } from './behaviour/process-ref.js'
-export type {
-  AnyProcess,
-  CallOptions,
-  Process,
-  ProcessRef,
-  Self,
-  StopOptions,
-} from './behaviour/process.js'
+export {
+  call,
+  type CallTarget,
+  cast,
+  type CastTarget,
+  info,
+  type InfoTarget,
+  type NamedProcess,
+  send,
+  stop,
+  whereis,
+} from './behaviour/process-ref.js'
+export type { AnyProcess, CallOptions, Process, ProcessRef, Self, StopOptions } from './behaviour/process.js'
 export type { ReconnectDecision, ReconnectOptions } from './behaviour/reconnect-policy.js'
 export {
   type Awaitable,
@@ -110,7 +115,13 @@ export type {
   TargetRequest,
 } from './behaviour/start-target.js'
 export type { Statistics } from './behaviour/statistics.js'
-export { type ChildCount, type ChildInfo, startSupervisor, type Supervisor } from './behaviour/supervisor.js'
+export {
+  type ChildCount,
+  type ChildInfo,
+  type ChildState,
+  startSupervisor,
+  type Supervisor,
+} from './behaviour/supervisor.js'
 export type { SupervisorEvent } from './behaviour/supervisor-event.js'
 export type { RestartStrategy, SupervisorOptions } from './behaviour/supervisor-options.js'
 export type { QueueOptions, WhenNotOpen } from './behaviour/waiting-frames.js'

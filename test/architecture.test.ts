@@ -51,6 +51,13 @@ const FORBIDDEN: readonly Import[] = [
   ['src/other.ts', 'node:tls'],
   ['src/behaviour/a.ts', 'node:net'],
   ['src/behaviour/b.ts', 'node:http2'],
+  ['src/behaviour/c.ts', '../server/index.js'],
+  ['src/behaviour/d.ts', '../registry/index.js'],
+  ['src/behaviour/e.ts', '../testing/index.js'],
+  ['src/transport/d.ts', '../testing/index.js'],
+  ['src/testing/a.ts', 'node:net'],
+  ['src/testing/b.ts', '../behaviour/start.js'],
+  ['src/testing/c.ts', '../server/index.js'],
   ['src/server/a.ts', 'node:tls'],
 ]
 
@@ -64,6 +71,9 @@ const ALLOWED: readonly Import[] = [
   ['src/transport/c.ts', '../protocol/index.js'],
   ['src/transport/d.ts', '../handshake/index.js'],
   ['src/behaviour/a.ts', '../transport/dial.js'],
+  ['src/behaviour/b.ts', 'node:diagnostics_channel'],
+  ['src/testing/a.ts', '../transport/socket.js'],
+  ['src/testing/b.ts', 'node:stream'],
   ['src/server/a.ts', '../transport/dial.js'],
   ['src/index.ts', './transport/dial.js'],
   ['test/a.test.ts', 'node:net'],

@@ -5,6 +5,7 @@ import type { Message } from '../protocol/index.js'
 import type { Behaviour } from './behaviour.js'
 import { toError } from './ending.js'
 import type { Self } from './process.js'
+import { Initial, type InitMode } from './result.js'
 
 /** A behaviour of any types. */
 export type AnyBehaviour = Behaviour<unknown, unknown, unknown, unknown, unknown, unknown>
@@ -37,6 +38,19 @@ export class Callbacks {
   /** True while a callback is on the stack. */
   get inside(): boolean {
     return this.#inside
+  }
+
+  /**
+   * Calls `init`, which gives the first state; without one it is `args`.
+   *
+   * @returns how to begin; null where `init` does not say.
+   * @throws (rejects) what `init` throws.
+   */
+  async init(args: unknown): Promise<InitMode | null> {
+    const { behaviour } = this
+    const first = behaviour.init === undefined ? args : await behaviour.init(args, this.#self)
+    this.state = first instanceof Initial ? first.state : first
+    return first instanceof Initial ? first.mode : null
   }
 
   /** Calls `handleFrame`. @returns a promise, which never rejects, when the callback is asynchronous. */

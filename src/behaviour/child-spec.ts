@@ -52,8 +52,11 @@ export interface ProcessChildOptions<State, Cast, Call, Answer, Info, Args> exte
 > {
   /** Default: the `name` in the options, as text. */
   readonly id?: string | undefined
+  /** Where to connect to. */
   readonly target: StartTarget
+  /** What runs. */
   readonly behaviour: Behaviour<State, Cast, Call, Answer, Info, Args>
+  /** The same at each start. A `signal` in here ends this child only; for all of them there is the supervisor's. */
   readonly options?: StartOptions<Args> | undefined
 }
 

@@ -91,6 +91,8 @@ export class Connector {
       (error: Error) => {
         if (this.#attempt !== controller) return
         this.#attempt = null
+        // Whoever was too slow to find out where to connect to may stop.
+        controller.abort()
         this.#host.failed(error)
       },
     )
@@ -153,5 +155,6 @@ export class Connector {
 }
 
 function asObject(target: string | URL | TargetObject): TargetObject {
-  return typeof target === 'string' || target instanceof URL ? { url: target } : target
+  // What is no target at all is a URL that cannot be parsed.
+  return typeof target === 'object' && target !== null && !(target instanceof URL) ? target : { url: target }
 }

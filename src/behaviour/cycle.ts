@@ -17,7 +17,7 @@ import { type DisconnectStatus, failedStatus, lostStatus } from './disconnect-st
 import type { Cause } from './ending.js'
 import type { EventStream } from './events.js'
 import type { CheckedFrame } from './frame.js'
-import { Keepalive, type KeepaliveSettings } from './keepalive.js'
+import { Keepalive, type KeepaliveOptions, type KeepaliveSettings, resolveKeepalive } from './keepalive.js'
 import type { ReconnectPolicy } from './reconnect-policy.js'
 import type { DisconnectResult, InitMode } from './result.js'
 import type { InboxItem, Serial } from './serial.js'
@@ -47,10 +47,10 @@ export interface CycleHost {
 export class Cycle {
   /** The connection there is now. */
   session: Session | null = null
-  /** What the next connection begins with. */
-  keepalive: KeepaliveSettings
   readonly #host: CycleHost
   readonly #connector: Connector
+  /** What the next connection begins with. */
+  #keepalive: KeepaliveSettings
   #policy: ReconnectPolicy | null
   /** For reconnects that the policy has no say in. */
   #backoff: ReconnectPolicy
@@ -66,7 +66,7 @@ export class Cycle {
     this.#policy = settings.policy
     this.#backoff = settings.policy ?? settings.defaultPolicy()
     this.#handlesInitialFailure = settings.handleInitialFailure ?? settings.async
-    this.keepalive = settings.keepalive
+    this.#keepalive = settings.keepalive
     this.#connector = new Connector(target, settings, {
       attempt: url => host.events.publish({ type: 'attempt', attempt: this.#connector.tries, url }),
       event: (event: ConnectEvent) => host.events.publish(event),
@@ -115,6 +115,12 @@ export class Cycle {
     this.#connector.connect(this.#last)
   }
 
+  /** Other pings from now on. @throws UsageError `WS_BAD_OPTION`. */
+  setKeepalive(options: KeepaliveOptions | number | false): void {
+    this.#keepalive = resolveKeepalive(options)
+    this.session?.keepalive?.change(this.#keepalive)
+  }
+
   /** No more connections. @returns the socket that is still there. */
   quit(): Socket | null {
     this.#connector.cancel()
@@ -130,9 +136,10 @@ export class Cycle {
       {
         clock,
         received: () => socket.bytesReceived,
-        paused: () => session.paused,
+        // While closing, `closeTimeoutMs` is the limit, and nothing else.
+        paused: () => session.paused || !session.open,
         ping: payload => {
-          this.#host.events.publish({ type: 'keepalive-ping' })
+          if (session.open) this.#host.events.publish({ type: 'keepalive-ping' })
           return socket.ping(payload)
         },
         missed: missed => this.#host.events.publish({ type: 'keepalive-miss', missed }),
@@ -143,7 +150,7 @@ export class Cycle {
           socket.terminate()
         },
       },
-      this.keepalive,
+      this.#keepalive,
     )
   }
 

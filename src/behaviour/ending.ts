@@ -5,15 +5,26 @@ import { after, type Clock } from '../transport/clock.js'
 import type { Socket } from '../transport/socket.js'
 import type { EndReason } from './end-reason.js'
 import type { CheckedFrame } from './frame.js'
+import { NoProcessError } from './process-error.js'
 
 /** How a process ends, before it is known what it leaves. */
 export type Cause = Omit<EndReason, 'unsent'>
 
+/** The Close frame of an end that begins while there is a connection. */
+export interface EndClose {
+  readonly code: number
+  readonly reason?: string | undefined
+}
+
 /** What ends with the process. */
 export interface EndingHost {
   readonly clock: Clock
+  /** The process as text. */
+  readonly id: string
+  /** Runs this as soon as no callback runs any more. */
+  interrupt(run: () => void): void
   /** No more callbacks, attempts, timers. @returns the socket that is still there. */
-  quit(cause: Cause): Socket | null
+  quit(): Socket | null
   /** What was accepted and never sent. */
   unsent(): readonly CheckedFrame[]
   /** Calls the user's `terminate`. */
@@ -27,7 +38,8 @@ export class Ending {
   readonly ended: Promise<EndReason>
   readonly #host: EndingHost
   #resolve!: (reason: EndReason) => void
-  #begun = false
+  #cause: Cause | null = null
+  #stopping = false
   #reason: EndReason | null = null
   #socket: Socket | null = null
   readonly #killed: Promise<void>
@@ -46,7 +58,7 @@ export class Ending {
 
   /** True from the moment on when no callback but `terminate` runs any more. */
   get begun(): boolean {
-    return this.#begun
+    return this.#cause !== null
   }
 
   /** How it ended; null until it has. */
@@ -55,16 +67,24 @@ export class Ending {
   }
 
   /** Ends the process. The first call counts. @param close - the Close frame to send, if nobody has begun to close. */
-  begin(cause: Cause, close: { readonly code: number; readonly reason?: string | undefined } | null): void {
-    if (this.#begun) return
-    this.#begun = true
+  begin(cause: Cause, close: EndClose | null): void {
+    if (this.#cause !== null) return
+    this.#cause = cause
     void this.#run(cause, close)
   }
 
-  /** Gives the end, begun or not, a limit. @param late - begins it, if nothing has. */
-  limit(ms: number, late: () => void): void {
+  /**
+   * Ends the process as soon as no callback runs any more.
+   *
+   * @param ms - how long all of the end may take; then it is cut short.
+   */
+  stop(cause: Cause, close: EndClose, ms: number): void {
+    const begin = (): void => this.begin(cause, close)
+    if (!this.#stopping) this.#host.interrupt(begin)
+    this.#stopping = true
+    if (this.#reason !== null) return
     const kill = (): void => {
-      late()
+      begin()
       this.#socket?.terminate()
       this.#kill()
     }
@@ -72,11 +92,14 @@ export class Ending {
     else this.#deadlines.push(after(this.#host.clock, ms, kill))
   }
 
-  async #run(
-    cause: Cause,
-    close: { readonly code: number; readonly reason?: string | undefined } | null,
-  ): Promise<void> {
-    const socket = this.#host.quit(cause)
+  /** The error for whoever wants something of a process that ends or has ended; null while it does not. */
+  get error(): NoProcessError | null {
+    if (this.#cause === null) return null
+    return new NoProcessError(this.#host.id, this.#reason ?? { ...this.#cause, unsent: [] })
+  }
+
+  async #run(cause: Cause, close: EndClose | null): Promise<void> {
+    const socket = this.#host.quit()
     this.#socket = socket
     if (socket !== null) {
       if (close !== null) void socket.close(close.code, close.reason)
@@ -103,5 +126,7 @@ export function warn(code: string, message: string, error: unknown): void {
 
 /** Whatever was thrown, as an error. */
 export function toError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(`something that is no Error was thrown: ${String(thrown)}`, { cause: thrown })
+  return thrown instanceof Error
+    ? thrown
+    : new Error(`something that is no Error was thrown: ${String(thrown)}`, { cause: thrown })
 }

@@ -72,7 +72,7 @@ export function checkFrame(frame: Frame): CheckedFrame {
     if (typeof frame.data !== 'string' && !isStream(frame.data)) throw new InvalidFrameError(frame)
   } else if (type === 'binary') {
     if (!isBytes(frame.data) && !isStream(frame.data)) throw new InvalidFrameError(frame)
-  } else if (type === 'ping' || type === 'pong') checkControl(frame as PingPongFrame)
+  } else if (type === 'ping' || type === 'pong') checkControl(frame)
   else if (type === 'close') checkClose(frame)
   else checkFragment(frame as FragmentFrame)
   return frame

@@ -1,6 +1,6 @@
 // Strategy: one timer, in one of two states: until the next ping, or until the deadline of the one that is out. A sign of
 // life takes the deadline back. A deadline that passes while this side is not reading is no miss: the pong may be there, and
-// it is we who do not look.
+// it is we who do not look. One that comes late looks once more before it judges.
 //
 //   interval ──▶ ping ──▶ deadline ──▶ miss ──▶ (maxMissed) give up
 //      ▲                     │ sign of life
@@ -84,7 +84,7 @@ export interface KeepaliveHost {
   readonly clock: Clock
   /** Bytes that have come so far. */
   received(): number
-  /** True while this side does not read. */
+  /** True while this side does not read, or another limit holds: misses do not count. */
   paused(): boolean
   /** Sends a ping; the promise settles at its pong, and rejects when the connection ends. */
   ping(payload: Payload | undefined): Promise<number>
@@ -148,10 +148,17 @@ export class Keepalive {
     if (this.#stopped) return
     this.#cancel()
     const { timeoutMs, countAnyData } = this.#settings
-    this.#cancel = after(this.#host.clock, timeoutMs, () => {
+    const { clock } = this.#host
+    const deadline = clock.now() + timeoutMs
+    const judge = (): void => {
       if (countAnyData && this.#host.received() > before) this.#alive(sentAt)
       else if (this.#host.paused()) this.#watch(sentAt, this.#host.received())
       else this.#miss(sentAt)
+    }
+    this.#cancel = after(clock, timeoutMs, () => {
+      // A program that did not come round to its timers did not come round to its sockets either.
+      if (clock.now() > deadline) this.#cancel = after(clock, 0, judge)
+      else judge()
     })
   }
 

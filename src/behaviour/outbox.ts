@@ -15,8 +15,10 @@ const SENT = Promise.resolve()
 
 /** Where an outbox sends to. */
 export interface OutboxHost {
-  readonly session: Session | null
-  readonly phase: ProcessStatus<unknown>['phase']
+  session(): Session | null
+  phase(): ProcessStatus<unknown>['phase']
+  /** This side has closed: nobody wants what came before and was not delivered. */
+  closed(): void
 }
 
 /** Frames on their way out of a process. */
@@ -46,9 +48,9 @@ export class Outbox {
   send(frame: Frame): Promise<void> {
     try {
       const checked = checkFrame(frame)
-      const sent = this.#sendOn(this.#host.session, checked)
+      const sent = this.#sendOn(this.#host.session(), checked)
       if (sent !== null) return sent
-      const { phase } = this.#host
+      const phase = this.#host.phase()
       if (this.#drop && phase !== 'ended') return SENT
       if (this.#keeps(checked)) return quiet(this.#waiting!.add(checked))
       const detail = this.#waiting === null || phase === 'ended' ? undefined : 'and its queue is full'
@@ -61,7 +63,7 @@ export class Outbox {
   /** Sends a frame of the user's. @returns whether it was accepted and there is room for more. */
   write(frame: Frame): boolean {
     const checked = checkFrame(frame)
-    const { session } = this.#host
+    const session = this.#host.session()
     if (this.#put(session, checked)) return !session!.full
     if (!this.#keeps(checked)) return false
     this.#waiting!.add(checked).catch(ignore)
@@ -70,7 +72,7 @@ export class Outbox {
 
   /** Sends a frame of a result. One that cannot be sent is not lost: it counts as unsent. */
   reply(frame: CheckedFrame): void {
-    if (this.#put(this.#host.session, frame) || this.#drop || frame.type === 'close') return
+    if (this.#put(this.#host.session(), frame) || this.#drop || frame.type === 'close') return
     if (this.#keeps(frame)) this.#waiting!.add(frame).catch(ignore)
     else this.#unsent.push(frame)
   }
@@ -88,24 +90,33 @@ export class Outbox {
   /** No connection will come any more. @returns everything that was accepted and never sent. */
   end(): readonly CheckedFrame[] {
     const ended = new NotConnectedError('ended')
-    return [...(this.#host.session?.unsent() ?? []), ...this.takeUnsent(), ...(this.#waiting?.end(ended) ?? [])]
+    return [
+      ...(this.#host.session()?.unsent() ?? []),
+      ...this.takeUnsent(),
+      ...(this.#waiting?.end(ended) ?? []),
+    ]
   }
 
   /** A Close frame is for the connection that is there. */
   #keeps(frame: CheckedFrame): boolean {
-    const { phase } = this.#host
+    const phase = this.#host.phase()
     return this.#waiting?.fits(frame) === true && frame.type !== 'close' && phase !== 'ended'
   }
 
   #sendOn(session: Session | null, frame: CheckedFrame): Promise<void> | null {
     const sent = session === null ? null : session.send(frame)
-    if (sent !== null && this.#events.wants('frame-out')) this.#events.publish({ type: 'frame-out', frame })
+    if (sent !== null) this.#accepted(frame)
     return sent
   }
 
   #put(session: Session | null, frame: CheckedFrame): boolean {
     if (session === null || !session.write(frame)) return false
-    if (this.#events.wants('frame-out')) this.#events.publish({ type: 'frame-out', frame })
+    this.#accepted(frame)
     return true
+  }
+
+  #accepted(frame: CheckedFrame): void {
+    if (frame.type === 'close') this.#host.closed()
+    if (this.#events.wants('frame-out')) this.#events.publish({ type: 'frame-out', frame })
   }
 }

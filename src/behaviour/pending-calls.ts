@@ -26,7 +26,11 @@ export class PendingCalls {
   begin<Answer>(
     what: string,
     options: CallOptions,
-  ): { readonly from: From<Answer>; readonly answer: Promise<Answer>; readonly fail: (error: unknown) => void } {
+  ): {
+    readonly from: From<Answer>
+    readonly answer: Promise<Answer>
+    readonly fail: (error: unknown) => void
+  } {
     const timeoutMs = milliseconds('timeoutMs', options.timeoutMs, TIMEOUT_MS)
     const { signal } = options
     let resolve!: (answer: Answer) => void

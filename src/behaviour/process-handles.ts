@@ -58,7 +58,9 @@ export function makeProcess(core: ProcessCore): Process {
       }),
     status: (options = {}) => core.mail.ask('status', options, callbacks => status(core, callbacks)),
     changeBehaviour: (behaviour, extra, options = {}) =>
-      core.mail.ask('changeBehaviour', options, callbacks => change(core, callbacks, behaviour as AnyBehaviour, extra)),
+      core.mail.ask('changeBehaviour', options, callbacks =>
+        change(core, callbacks, behaviour as AnyBehaviour, extra),
+      ),
     [Symbol.asyncDispose]: async () => void (await core.stop(undefined)),
   } satisfies Process as Process
   cores.set(process, core)

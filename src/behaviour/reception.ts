@@ -1,6 +1,6 @@
 // Strategy: what a connection brings, on its way to the callbacks. A message that finds nothing in its way goes straight to
 // `handleFrame`, from within the socket's read; everything else waits in the inbox of Serial, in the order it came.
-import type { Message } from '../protocol/index.js'
+import { type Message, UsageError } from '../protocol/index.js'
 import type { Socket } from '../transport/socket.js'
 import type { Callbacks } from './callbacks.js'
 import type { EventStream } from './events.js'
@@ -46,8 +46,11 @@ export class Reception {
     return this.#rttMs
   }
 
-  /** More messages may be delivered. */
+  /** More messages may be delivered. @throws UsageError `WS_BAD_OPTION`. */
   addCredits(credits: number): void {
+    if (!(typeof credits === 'number' && credits >= 0)) {
+      throw new UsageError('WS_BAD_OPTION', 'credits must be a number of at least 0')
+    }
     this.#credits += credits
     this.serial.schedule()
   }

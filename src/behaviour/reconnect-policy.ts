@@ -73,7 +73,10 @@ export class ReconnectPolicy {
   readonly #resetAfterMs: number
   readonly #random: () => number
   #left: number
-  #step = 0
+  /** What the next delay can be at most, but for `maxDelayMs`. */
+  #longestMs: number
+  /** True until there was something to decide since a connection that lived. */
+  #begins = true
 
   /**
    * @param random - gives numbers of at least 0 and less than 1.
@@ -98,13 +101,15 @@ export class ReconnectPolicy {
     this.#factor = factor
     this.#random = random
     this.#left = retries
+    this.#longestMs = this.#minDelayMs
   }
 
   /** A connection was open for this long. */
   lived(ms: number): void {
     if (ms < this.#resetAfterMs) return
     this.#left = this.#retries
-    this.#step = 0
+    this.#longestMs = this.#minDelayMs
+    this.#begins = true
   }
 
   /**
@@ -126,9 +131,11 @@ export class ReconnectPolicy {
   /** The next delay, whatever the number of retries; it grows with each call. */
   delay({ phase, httpResponse }: Pick<DisconnectStatus, 'phase' | 'httpResponse'>): number {
     const wasOpen = phase === 'open' || phase === 'closing'
-    const step = this.#step++
-    if (wasOpen && step === 0 && this.#options.first === 'immediate') return 0
-    const longest = Math.min(this.#maxDelayMs, this.#minDelayMs * this.#factor ** step)
+    const begins = this.#begins
+    this.#begins = false
+    if (begins && wasOpen && this.#options.first === 'immediate') return 0
+    const longest = Math.min(this.#maxDelayMs, this.#longestMs)
+    this.#longestMs = longest * this.#factor
     const { jitter } = this.#options
     const least = jitter === 'none' ? longest : jitter === 'equal' ? longest / 2 : 0
     const delay = least + this.#random() * (longest - least)

@@ -2,7 +2,7 @@
 // result has one or two keys; the check is one loop over them.
 import { BadResponseError } from './bad-response-error.js'
 import { type CheckedFrame, checkFrame, type Frame } from './frame.js'
-import { type KeepaliveOptions, resolveKeepalive } from './keepalive.js'
+import { resolveKeepalive } from './keepalive.js'
 import type { CallResult, CloseWish, DisconnectResult } from './result.js'
 
 const KEYS: Readonly<Record<string, true>> = {
@@ -32,7 +32,7 @@ export function requireResult(callback: string, result: unknown): readonly Check
   try {
     if (reply !== undefined) frames = checkFrames(reply)
     if (close !== undefined) checkFrame(closeFrame(close))
-    if (keepalive !== undefined) resolveKeepalive(keepalive as KeepaliveOptions | number | false)
+    if (keepalive !== undefined) resolveKeepalive(keepalive)
   } catch (error) {
     throw bad((error as Error).message, error)
   }
@@ -50,7 +50,7 @@ export function requireDisconnectResult(result: unknown): asserts result is Disc
   if ([stop, stay, reconnect].filter(one => one !== undefined).length > 1) {
     throw bad('only one of stop, stay and reconnect')
   }
-  if (stay !== undefined && stay !== true) throw bad('stay must be true')
+  if (stay !== undefined && (stay as unknown) !== true) throw bad('stay must be true')
   if (reconnect === undefined || reconnect === true) return
   requireKeys(callback, reconnect, RECONNECT_KEYS)
   const { delayMs } = reconnect

@@ -69,7 +69,9 @@ export type InitMode = 'idle' | 'once' | 'reconnect'
 
 /** The first state together with a mode; see {@link idle}, {@link once} and {@link reconnect}. */
 export class Initial<State> {
+  /** How to begin. */
   readonly mode: InitMode
+  /** The first state. */
   readonly state: State
 
   /** @internal */

@@ -104,7 +104,7 @@ export class Session {
       if (frame.type === 'text' || frame.type === 'binary') roomy = socket.write(frame.data as Payload)
       else if (frame.type === 'ping') void socket.ping(frame.data ?? '').catch(ignore)
       else if (frame.type === 'pong') socket.pong(frame.data)
-      else if (frame.type === 'fragment') roomy = socket.fragment(frame.kind, frame.data as Payload, false)
+      else if (frame.type === 'fragment') roomy = socket.fragment(frame.kind, frame.data, false)
       else if (frame.type !== 'close')
         roomy = socket.fragment('continuation', frame.data as Payload, frame.type === 'finish')
     } catch (cause) {

@@ -102,8 +102,10 @@ export function resolveStartOptions(options: StartOptions<unknown>): ProcessSett
   const { random = Math.random, clock = systemClock, flow = Infinity, whenNotOpen = 'error' } = options
   resolveDialOptions(options)
   resolveSocketOptions(options)
-  if ('onMessage' in options) throw new UsageError('WS_BAD_OPTION', 'a process has handleFrame, not onMessage')
-  if (!(typeof flow === 'number' && flow >= 0)) throw new UsageError('WS_BAD_OPTION', 'flow must be a number of credits')
+  if ('onMessage' in options)
+    throw new UsageError('WS_BAD_OPTION', 'a process has handleFrame, not onMessage')
+  if (!(typeof flow === 'number' && flow >= 0))
+    throw new UsageError('WS_BAD_OPTION', 'flow must be a number of credits')
   const { highWaterMark = 64 * 1024, lowWaterMark = highWaterMark / 2 } = options
   const defaultPolicy = (): ReconnectPolicy => new ReconnectPolicy({}, random)
   const { reconnect = false } = options
@@ -138,5 +140,8 @@ function requireWhenNotOpen(wish: WhenNotOpen): ProcessSettings['whenNotOpen'] {
   if (wish === 'error' || wish === 'drop') return wish
   if (wish === 'queue') return {}
   if (typeof wish === 'object' && wish !== null && wish.type === 'queue') return wish
-  throw new UsageError('WS_BAD_OPTION', "whenNotOpen must be 'error', 'drop', 'queue' or { type: 'queue', … }")
+  throw new UsageError(
+    'WS_BAD_OPTION',
+    "whenNotOpen must be 'error', 'drop', 'queue' or { type: 'queue', … }",
+  )
 }

@@ -40,15 +40,16 @@ export async function start<
   }
   const { name, link } = options
   // A name must be claimed before there is a process, by something that stands for it.
-  let release: () => unknown = () => {}
+  let release: (() => unknown) | null = null
   const core = new ProcessCore(behaviour as AnyBehaviour, target, settings, {
     name: name === undefined ? null : showName(name),
-    release: () => release(),
+    release: () => release?.(),
   })
   const process = core.handle
   if (name !== undefined) release = await claimName(name, process)
-  for (const other of linked(link)) linkProcesses(core, other)
-  await core.start(options.args)
+  await core.start(options.args, () => {
+    for (const other of linked(link)) linkProcesses(core, other)
+  })
   return process as Process<State, Cast, Call, Answer, Info>
 }
 

@@ -4,9 +4,11 @@
 // set at once, every piece of work looks at it after each `await` and leaves, and the last piece stops whatever there is.
 import { AbortError } from '../transport/abort-error.js'
 import { after } from '../transport/clock.js'
+import { milliseconds } from '../transport/dial-options.js'
 import { ChildList, type Slot } from './child-list.js'
 import { type Child, type ChildOptions, childSpec } from './child-spec.js'
 import type { EndReason } from './end-reason.js'
+import { checkFrame } from './frame.js'
 import type { StopOptions } from './process.js'
 import { AlreadyStartedError, NoProcessError, ProcessError } from './process-error.js'
 import { Restarts } from './restarts.js'
@@ -57,7 +59,7 @@ export class Supervision implements Supervisor {
       if (signal?.aborted === true) throw new AbortError(signal)
     }
     throwIfAborted()
-    const onAbort = (): void => this.#end(endReason('stop', { normal: true }))
+    const onAbort = (): void => this.#end(endReason('stop', { normal: true, value: signal?.reason }))
     signal?.addEventListener('abort', onAbort)
     void this.ended.then(() => signal?.removeEventListener('abort', onAbort))
     this.#watchLinks()
@@ -121,11 +123,15 @@ export class Supervision implements Supervisor {
     return this.#request(async () => this.#list.remove(this.#findStopped(id)))
   }
 
-  stop(reason?: unknown, { code, reason: text, timeoutMs }: StopOptions = {}): Promise<EndReason> {
+  async stop(reason?: unknown, options: StopOptions = {}): Promise<EndReason> {
+    const { code = 1001, reason: text = STOPPED } = options
+    // Otherwise every child would refuse it, one after the other.
+    checkFrame({ type: 'close', code, reason: text })
+    const timeoutMs = milliseconds('timeoutMs', options.timeoutMs, Infinity, 0)
     const error = reason instanceof Error ? reason : null
     this.#end(endReason('stop', { normal: error === null, error, value: reason }), text, code)
     if (timeoutMs === 0) this.#list.kill()
-    else if (timeoutMs !== undefined && !this.#finished) {
+    else if (!this.#finished) {
       const cancel = after(this.#settings.clock, timeoutMs, () => this.#list.kill())
       this.#cancelDeadlines = [...this.#cancelDeadlines, cancel]
     }
@@ -168,8 +174,8 @@ export class Supervision implements Supervisor {
   #endLinks(): void {
     void this.ended.then(({ normal, error }) => {
       if (normal) return
-      const { links } = this.#settings
-      for (const link of links) void link.stop(error ?? new Error(`${this.#shown} has ended`)).catch(() => {})
+      const cause = error ?? new Error(`${this.#shown} has ended`)
+      for (const link of this.#settings.links) void (async () => link.stop(cause))().catch(() => {})
     })
   }
 

@@ -77,6 +77,7 @@ export interface Supervisor extends AsyncDisposable {
    * @param options - code (default 1001) and text (default `supervisor stopped`) of the Close frames; `timeoutMs` for all
    * together, then children are ended by force: default `Infinity`.
    * @returns how it ended; the same as `ended`.
+   * @throws (rejects) InvalidFrameError or FrameEncodeError for a Close frame that cannot be sent; UsageError `WS_BAD_OPTION`. Nothing is ended.
    */
   stop(reason?: unknown, options?: StopOptions): Promise<EndReason>
 }

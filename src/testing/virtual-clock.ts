@@ -104,7 +104,7 @@ export class VirtualClock implements Clock {
    * @returns false when no timer was due.
    * @throws StalledError after 100,000 timers of the same millisecond; and what the timer throws.
    */
-  step(untilMs = Infinity): boolean {
+  step(untilMs: number = Infinity): boolean {
     const next = this.#heap.at(0)
     if (next === undefined || next.atMs > untilMs || next.atMs === Infinity) {
       if (untilMs !== Infinity && untilMs > this.#nowMs) this.#nowMs = untilMs

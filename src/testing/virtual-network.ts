@@ -1,37 +1,24 @@
-// Strategy: what the parts share. A client's `createConnection` becomes a `Knock`: it takes the latency to the server, is
-// answered or waits (knock.ts), and if all is well a link is made. Chances come from generators named after the link or
-// the knock, so that they do not depend on what else happens. The stepper moves the time.
+// Strategy: the face of three parts: the stepper, which moves the time; the fabric, which knows who can reach whom; and chances
+// from the seed, one generator for each use, so that a test that asks for one number more changes nothing else.
+import type { Duplex } from 'node:stream'
 import { UsageError } from '../protocol/index.js'
 import type { ConnectionFactory } from '../transport/dial-options.js'
-import { parseTarget, peerName } from '../transport/target.js'
-import type { Duplex } from 'node:stream'
-import { Knock, type KnockOwner } from './knock.js'
-import {
-  DEFAULT_CONDITIONS,
-  type LinkConditions,
-  type ResolvedConditions,
-  resolveConditions,
-} from './link-conditions.js'
+import { parseTarget } from '../transport/target.js'
+import { Fabric } from './fabric.js'
+import { DEFAULT_CONDITIONS, type LinkConditions, resolveConditions } from './link-conditions.js'
 import type { NetworkEvent } from './network-event.js'
 import type { VirtualConnectOptions, VirtualNetworkOptions, VirtualStartOptions } from './network-options.js'
 import { Random, type Seed } from './random.js'
 import { Stepper, type WaitOptions } from './stepper.js'
 import { VirtualClock } from './virtual-clock.js'
-import { VirtualLink } from './virtual-link.js'
+import type { VirtualLink } from './virtual-link.js'
 import {
   type OnVirtualConnection,
   requireFunction,
   socketServer,
   type VirtualListenOptions,
-  VirtualServer,
+  type VirtualServer,
 } from './virtual-server.js'
-
-interface Host {
-  readonly server: VirtualServer
-  readonly conditions: ResolvedConditions
-  readonly links: Set<VirtualLink>
-  readonly attempts: Knock[]
-}
 
 /**
  * Servers and connections in memory, on a clock that the test moves. Nothing in it takes real time or opens a socket.
@@ -62,29 +49,21 @@ export class VirtualNetwork implements AsyncDisposable {
   /** Called with everything that happens on the network, as it happens. */
   onEvent: ((event: NetworkEvent) => void) | null = null
 
-  readonly #conditions: ResolvedConditions
-  readonly #chances: Random
   readonly #users: Random
   readonly #stepper: Stepper
-  readonly #hosts = new Map<string, Host>()
-  /** Servers that are closed may have links still. */
-  readonly #links = new Set<VirtualLink>()
-  readonly #knocks = new Set<Knock>()
-  #lastLink = 0
-  #lastKnock = 0
-  #parted = false
-  #closed = false
+  readonly #fabric: Fabric
 
   /** @throws UsageError for a condition that makes no sense. */
   constructor(options: VirtualNetworkOptions = {}) {
     const { seed = 0, clock = new VirtualClock(), conditions = {}, quietTurns = 2 } = options
     this.seed = seed
     this.clock = clock
-    this.#conditions = resolveConditions(conditions, DEFAULT_CONDITIONS)
-    this.#chances = new Random(seed)
-    this.#users = this.#chances.fork('user')
-    const masks = this.#chances.fork('mask')
+    const chances = new Random(seed)
+    this.#users = chances.fork('user')
+    const masks = chances.fork('mask')
     this.#stepper = new Stepper(clock, quietTurns, () => this.#describe())
+    const resolved = resolveConditions(conditions, DEFAULT_CONDITIONS)
+    this.#fabric = new Fabric(this.#stepper, chances, resolved, event => this.#tell(event))
     const { createConnection } = this
     this.connectOptions = { clock, createConnection, maskKey: () => masks.word() }
     this.startOptions = { ...this.connectOptions, random: this.random }
@@ -94,27 +73,11 @@ export class VirtualNetwork implements AsyncDisposable {
   readonly random = (): number => this.#users.number()
 
   /** Connects to the server of this network that `target` names; refused where there is none. For `connect()` and the like. */
-  readonly createConnection: ConnectionFactory = (target, signal): Promise<Duplex> => {
-    const peer = peerName(target)
-    const owner: KnockOwner = {
-      clock: this.clock,
-      random: this.#chances.fork(`knock ${++this.#lastKnock}`),
-      peer,
-      conditions: () => this.#hosts.get(peer)?.conditions ?? this.#conditions,
-      answer: () => this.#answer(peer),
-      open: () => this.#open(peer),
-      tell: type => this.#tell({ type, peer, link: 0, direction: null, bytes: 0 }),
-      done: knock => this.#knocks.delete(knock),
-    }
-    const knock = new Knock(owner, signal)
-    this.#knocks.add(knock)
-    this.#hosts.get(peer)?.attempts.push(knock)
-    return knock.stream
-  }
+  readonly createConnection: ConnectionFactory = (target, signal) => this.#fabric.connect(target, signal)
 
   /** Links that are open at one of their ends at least, the oldest first. */
   get links(): ReadonlySet<VirtualLink> {
-    return this.#links
+    return this.#fabric.links
   }
 
   /**
@@ -133,7 +96,7 @@ export class VirtualNetwork implements AsyncDisposable {
         'a server in memory speaks no TLS: use ws:, or listenRaw() and a TLSSocket of your own',
       )
     const { conditions = {}, ...accept } = options
-    return this.#host(url, conditions, socketServer({ ...accept, clock: this.clock }, onConnection))
+    return this.#fabric.host(url, conditions, socketServer({ ...accept, clock: this.clock }, onConnection))
   }
 
   /**
@@ -148,19 +111,17 @@ export class VirtualNetwork implements AsyncDisposable {
   ): VirtualServer {
     requireFunction(onLink)
     const serve = (link: VirtualLink): void => onLink(link.serverEnd, link)
-    return this.#host(url, options.conditions ?? {}, { acceptor: null, serve })
+    return this.#fabric.host(url, options.conditions ?? {}, { acceptor: null, serve })
   }
 
   /** Nothing gets through any more, nobody is told, and nobody who connects gets an answer. */
   partition(): void {
-    this.#parted = true
+    this.#fabric.part()
   }
 
   /** Everything gets through again: what was sent meanwhile arrives, late. */
   heal(): void {
-    this.#parted = false
-    for (const link of this.#links) link.flow()
-    this.#retry()
+    this.#fabric.heal()
   }
 
   /**
@@ -199,11 +160,12 @@ export class VirtualNetwork implements AsyncDisposable {
 
   /** What is still there: links, connections that are being made, timers. Empty when everybody has cleared up. */
   leaks(): string[] {
-    const now = this.clock.now()
+    const { links, knocks } = this.#fabric
+    const nowMs = this.clock.now()
     return [
-      ...Array.from(this.#links, String),
-      ...Array.from(this.#knocks, String),
-      ...this.clock.dueTimes.map(atMs => `a timer is due in ${atMs - now} ms`),
+      ...Array.from(links, String),
+      ...Array.from(knocks, String),
+      ...this.clock.dueTimes.map(atMs => `a timer is due in ${Math.round((atMs - nowMs) * 1000) / 1000} ms`),
     ]
   }
 
@@ -212,79 +174,13 @@ export class VirtualNetwork implements AsyncDisposable {
    * to `leaks()`.
    */
   async close(): Promise<void> {
-    this.#closed = true
-    this.#parted = false
-    for (const { server } of this.#hosts.values()) server.down('keep')
-    for (const link of this.#links) link.destroy()
-    for (const knock of this.#knocks) knock.refuse()
+    this.#fabric.close()
     await this.settle()
   }
 
   /** Closes. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
-  }
-
-  #host(
-    url: string | URL,
-    conditions: LinkConditions,
-    {
-      serve,
-      acceptor,
-    }: Pick<ReturnType<typeof socketServer>, 'serve'> & {
-      acceptor: ReturnType<typeof socketServer>['acceptor'] | null
-    },
-  ): VirtualServer {
-    const peer = peerName(parseTarget(url))
-    if (this.#hosts.has(peer)) throw new UsageError('WS_BAD_OPTION', `somebody listens at ${peer} already`)
-    const links = new Set<VirtualLink>()
-    const attempts: Knock[] = []
-    const owner = { clock: this.clock, retry: () => this.#retry(), removed: () => this.#hosts.delete(peer) }
-    const server = new VirtualServer(String(url), owner, { links, attempts, serve, acceptor })
-    this.#hosts.set(peer, {
-      server,
-      links,
-      attempts,
-      conditions: resolveConditions(conditions, this.#conditions),
-    })
-    return server
-  }
-
-  #answer(peer: string): 'open' | 'refused' | 'none' {
-    const host = this.#hosts.get(peer)
-    if (this.#parted || host?.server.parted === true) return 'none'
-    if (this.#closed || host === undefined || host.server.state === 'down') return 'refused'
-    return host.server.state === 'up' ? 'open' : 'none'
-  }
-
-  #open(peer: string): Duplex {
-    const { server, links, conditions } = this.#hosts.get(peer)!
-    const id = ++this.#lastLink
-    const parted = (): boolean => this.#parted || server.parted
-    const owner = {
-      stepper: this.#stepper,
-      peer,
-      get parted() {
-        return parted()
-      },
-      tell: (event: Omit<NetworkEvent, 'atMs' | 'peer'>) => this.#tell({ peer, ...event }),
-      accept: (one: VirtualLink) => server.accept(one),
-      closed: (one: VirtualLink) => {
-        this.#links.delete(one)
-        links.delete(one)
-      },
-    }
-    const link = new VirtualLink(id, owner, conditions, this.#chances.fork(`link ${id}`))
-    this.#links.add(link)
-    links.add(link)
-    owner.tell({ type: 'open', link: id, direction: null, bytes: 0 })
-    server.onLink?.(link)
-    link.establish()
-    return link.clientEnd
-  }
-
-  #retry(): void {
-    for (const knock of this.#knocks) knock.retry()
   }
 
   #tell(event: Omit<NetworkEvent, 'atMs'>): void {

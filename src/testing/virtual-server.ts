@@ -39,9 +39,18 @@ export interface ConnectAttempt {
 /** @internal What a server needs to exist. */
 export interface ServerOwner {
   readonly clock: VirtualClock
+  readonly links: ReadonlySet<VirtualLink>
+  readonly attempts: readonly ConnectAttempt[]
   /** Those who wait for an answer may get one now. */
   retry(): void
-  removed(server: VirtualServer): void
+  removed(): void
+}
+
+/** @internal What is done with links. */
+export interface Service {
+  readonly serve: (link: VirtualLink) => void
+  /** Null where links are left to the test. */
+  readonly acceptor: SocketAcceptor | null
 }
 
 /**
@@ -69,40 +78,28 @@ export class VirtualServer implements AsyncDisposable {
   onLink: ((link: VirtualLink) => void) | null = null
 
   readonly #owner: ServerOwner
-  readonly #serve: (link: VirtualLink) => void
-  readonly #acceptor: SocketAcceptor | null
-  readonly #links: Set<VirtualLink>
+  readonly #service: Service
   #state: ServerState = 'up'
   #parted = false
   #refusal: HandshakeError | null = null
 
   /** @internal Use `VirtualNetwork.listen()` or `listenRaw()`. */
-  constructor(
-    url: string,
-    owner: ServerOwner,
-    made: {
-      readonly links: Set<VirtualLink>
-      readonly attempts: readonly ConnectAttempt[]
-      readonly serve: (link: VirtualLink) => void
-      readonly acceptor: SocketAcceptor | null
-    },
-  ) {
+  constructor(url: string, owner: ServerOwner, service: Service) {
     this.url = url
     this.#owner = owner
-    this.links = this.#links = made.links
-    this.attempts = made.attempts
-    this.#serve = made.serve
-    this.#acceptor = made.acceptor
+    this.#service = service
+    this.links = owner.links
+    this.attempts = owner.attempts
   }
 
   /** Those that are not closed yet; none for `listenRaw`. */
   get sockets(): ReadonlySet<Socket> {
-    return this.#acceptor?.sockets ?? new Set()
+    return this.#service.acceptor?.sockets ?? new Set()
   }
 
   /** The youngest link that is open. @throws Error when there is none. */
   get link(): VirtualLink {
-    const link = [...this.#links].at(-1)
+    const link = [...this.links].at(-1)
     if (link === undefined) throw new Error(`${this.url} has no link`)
     return link
   }
@@ -131,7 +128,7 @@ export class VirtualServer implements AsyncDisposable {
    */
   down(links: 'reset' | 'keep' = 'reset'): void {
     this.#state = 'down'
-    if (links === 'reset') for (const link of this.#links) link.reset()
+    if (links === 'reset') for (const link of this.links) link.reset()
     this.#owner.retry()
   }
 
@@ -161,7 +158,7 @@ export class VirtualServer implements AsyncDisposable {
   /** The way is there again: what was sent meanwhile arrives, late. */
   heal(): void {
     this.#parted = false
-    for (const link of this.#links) link.flow()
+    for (const link of this.links) link.flow()
     this.#owner.retry()
   }
 
@@ -171,12 +168,12 @@ export class VirtualServer implements AsyncDisposable {
    */
   async close(): Promise<void> {
     this.#state = 'down'
-    this.#owner.removed(this)
+    this.#owner.removed()
     this.#owner.retry()
-    if (this.#acceptor === null) for (const link of this.#links) link.reset()
-    await this.#acceptor?.close()
+    if (this.#service.acceptor === null) for (const link of this.links) link.reset()
+    await this.#service.acceptor?.close()
     // What is left never finished its handshake.
-    for (const link of this.#links) link.serverEnd.destroy()
+    for (const link of this.links) link.serverEnd.destroy()
   }
 
   /** Closes. */
@@ -188,7 +185,7 @@ export class VirtualServer implements AsyncDisposable {
   accept(link: VirtualLink): void {
     const refusal = this.#refusal
     if (refusal === null) {
-      this.#serve(link)
+      this.#service.serve(link)
       return
     }
     const stream = link.serverEnd
@@ -201,10 +198,7 @@ export class VirtualServer implements AsyncDisposable {
 }
 
 /** Serves links with the project's own handshake. @throws UsageError for a bad option. */
-export function socketServer(
-  options: AcceptOptions,
-  onConnection: OnVirtualConnection,
-): { readonly acceptor: SocketAcceptor; readonly serve: (link: VirtualLink) => void } {
+export function socketServer(options: AcceptOptions, onConnection: OnVirtualConnection): Service {
   requireOptions(options, ACCEPT_OPTIONS)
   requireFunction(onConnection)
   let accepting: VirtualLink

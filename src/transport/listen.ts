@@ -175,7 +175,7 @@ function requestHead({ method = '', url = '', httpVersion, rawHeaders }: NodeReq
 /** @internal The part of accepting that knows nothing of where streams come from. */
 export class SocketAcceptor {
   /** Those that are not closed yet. */
-  readonly sockets = new Set<Socket>()
+  readonly sockets: Set<Socket> = new Set()
   readonly #options: AcceptOptions
   readonly #settings: SocketSettings
   readonly #onConnection: OnConnection

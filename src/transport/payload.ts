@@ -21,6 +21,11 @@ export function toBytes(data: ArrayBufferLike | ArrayBufferView): Uint8Array {
   )
 }
 
+/** The bytes of a payload: a string as UTF-8, bytes not copied. @throws UsageError `WS_BAD_DATA`. */
+export function encodePayload(data: Payload): Uint8Array {
+  return typeof data === 'string' ? new TextEncoder().encode(data) : toBytes(data)
+}
+
 /** Tells a message in parts from a message in one piece. Strings and views are iterable too, but are one piece. */
 export function isParts(data: Payload | PayloadParts): data is PayloadParts {
   if (typeof data !== 'object' || data === null) return false

@@ -15,7 +15,7 @@ import { ConnectionError } from './connection-error.js'
 import { Incoming, type IncomingSource } from './incoming.js'
 import { NotConnectedError } from './not-connected-error.js'
 import { Outgoing } from './outgoing.js'
-import { type Payload, type PayloadParts, toBytes } from './payload.js'
+import { encodePayload, type Payload, type PayloadParts } from './payload.js'
 import { RoundTrips } from './round-trips.js'
 import { quiet } from './send-queue.js'
 import type { SocketSettings } from './socket-options.js'
@@ -107,7 +107,7 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
     })
   }
 
-  /** @internal Begins to read; `rest` came behind the head of the handshake. */
+  /** @internal Begins to read; `rest` came behind the head. */
   start(rest: Uint8Array): void {
     this.#wire.start(rest)
   }
@@ -194,7 +194,7 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
   ping(data?: Payload): Promise<number> {
     if (!this.outgoing.accepts()) return this.outgoing.refuse()
     try {
-      const payload = data === undefined ? this.#pings.payload() : bytesOf(data)
+      const payload = data === undefined ? this.#pings.payload() : encodePayload(data)
       this.#connection.sendPing(payload)
       const answer = this.#pings.add(payload)
       this.#wire.flush()
@@ -207,7 +207,7 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
   /** Sends an unsolicited Pong (5.5.3) of at most 125 bytes, when the socket is open. @throws UsageError. */
   pong(data: Payload = ''): void {
     if (!this.outgoing.accepts()) return
-    this.#connection.sendPong(bytesOf(data))
+    this.#connection.sendPong(encodePayload(data))
     this.#wire.flush()
   }
 
@@ -261,15 +261,9 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
   }
 
   #source(): IncomingSource {
-    const connection = this.#connection
-    const ended = (): boolean => this.#outcome !== null
     return {
-      get open() {
-        return connection.state === 'open'
-      },
-      get ended() {
-        return ended()
-      },
+      open: () => this.#connection.state === 'open',
+      ended: () => this.#outcome !== null,
       pause: () => this.#wire.pause(),
       resume: () => this.#wire.resume(),
       abandon: () => void this.close(1011),
@@ -303,8 +297,4 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
     const phase = this.#connection.outcome.sent === null ? 'open' : 'closing'
     return new ConnectionError('WS_CONNECTION_LOST', this.#peer, { ...details, phase })
   }
-}
-
-function bytesOf(data: Payload): Uint8Array {
-  return typeof data === 'string' ? new TextEncoder().encode(data) : toBytes(data)
 }

@@ -221,7 +221,7 @@ t.test('tries the next address beside one that does not answer, and destroys the
     clock.advance(250)
     const { socket, remoteAddress, timings } = await dialing
     t.equal(remoteAddress, '127.0.0.1')
-    t.same(timings, { dnsMs: 0, tcpMs: 250, tlsMs: 0 })
+    t.same(timings, { dnsMs: 0, tcpMs: 250, proxyMs: 0, tlsMs: 0 })
     t.equal(made.length, 2, 'the third was not needed')
     t.ok(made[0].destroyed)
     t.equal(clock.pending, 0)

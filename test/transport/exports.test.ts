@@ -40,6 +40,7 @@ t.test('the handshake entry exports exactly these names', t => {
     'ResponseBody',
     'acceptKey',
     'encodeAccept',
+    'encodeConnect',
     'encodeReject',
     'encodeRequest',
     'formatExtensionList',
