@@ -115,13 +115,8 @@ export type {
   TargetRequest,
 } from './behaviour/start-target.js'
 export type { Statistics } from './behaviour/statistics.js'
-export {
-  type ChildCount,
-  type ChildInfo,
-  type ChildState,
-  startSupervisor,
-  type Supervisor,
-} from './behaviour/supervisor.js'
+export { type ChildCount, type ChildInfo, startSupervisor, type Supervisor } from './behaviour/supervisor.js'
+export type { ChildState } from './behaviour/child-list.js'
 export type { SupervisorEvent } from './behaviour/supervisor-event.js'
 export type { RestartStrategy, SupervisorOptions } from './behaviour/supervisor-options.js'
 export type { QueueOptions, WhenNotOpen } from './behaviour/waiting-frames.js'
@@ -135,7 +130,13 @@ export {
 } from './transport/connection-error.js'
 export type { ConnectEvent } from './transport/connect-event.js'
 export type { CookieStore } from './transport/cookies.js'
-export type { ConnectionFactory, DialOptions, TcpOptions, TlsOptions } from './transport/dial-options.js'
+export type {
+  ConnectionFactory,
+  DialOptions,
+  ProxyOptions,
+  TcpOptions,
+  TlsOptions,
+} from './transport/dial-options.js'
 export {
   type AcceptOptions,
   type Acceptor,
@@ -145,6 +146,7 @@ export {
   type ListenOptions,
   type OnConnection,
 } from './transport/listen.js'
+export type { HeaderInput } from './transport/header-list.js'
 export { NotConnectedError } from './transport/not-connected-error.js'
 export type { Payload, PayloadParts } from './transport/payload.js'
 export type { Socket } from './transport/socket.js'

@@ -69,7 +69,8 @@ export function checkFrame(frame: Frame): CheckedFrame {
   }
   const { type } = frame
   if (type === 'text') {
-    if (typeof frame.data !== 'string' && !isStream(frame.data)) throw new InvalidFrameError(frame)
+    const streamed = isStream(frame.data) && !((frame.data as unknown) instanceof Blob)
+    if (typeof frame.data !== 'string' && !streamed) throw new InvalidFrameError(frame)
   } else if (type === 'binary') {
     if (!isBytes(frame.data) && !isStream(frame.data)) throw new InvalidFrameError(frame)
   } else if (type === 'ping' || type === 'pong') checkControl(frame)

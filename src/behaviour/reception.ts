@@ -57,16 +57,20 @@ export class Reception {
 
   /** Takes what this socket brings. */
   listen(socket: Socket): void {
-    const { events } = this.#host
+    const { events, callbacks } = this.#host
     socket.onMessage = this.#onMessage
     socket.onPing = data => {
       events.publish({ type: 'ping-in', data })
-      this.#control({ kind: 'ping', data })
+      if (!this.#silencePings && callbacks.behaviour.handlePing !== undefined) {
+        this.serial.receive({ kind: 'ping', data })
+      }
     }
     socket.onPong = (data, rttMs) => {
       events.publish({ type: 'pong-in', data })
       if (rttMs !== null) this.#rttMs = rttMs
-      this.#control({ kind: 'pong', data, rttMs })
+      if (!this.#silencePings && callbacks.behaviour.handlePong !== undefined) {
+        this.serial.receive({ kind: 'pong', data, rttMs })
+      }
     }
     socket.onClosing = frame => events.publish({ type: 'close-in', frame })
     socket.outgoing.onCloseSent = frame => events.publish({ type: 'close-out', frame })
@@ -86,10 +90,6 @@ export class Reception {
     const { events, callbacks } = this.#host
     if (events.wants('frame-in')) events.publish({ type: 'frame-in', frame: message })
     return callbacks.frame(message)
-  }
-
-  #control(item: InboxItem): void {
-    if (!this.#silencePings) this.serial.receive(item)
   }
 
   #run(item: InboxItem | MailItem): Promise<void> | null {

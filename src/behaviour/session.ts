@@ -7,7 +7,7 @@ import type { Payload, PayloadParts } from '../transport/payload.js'
 import { quiet } from '../transport/send-queue.js'
 import type { Socket } from '../transport/socket.js'
 import { FrameEncodeError } from './frame-encode-error.js'
-import { type CheckedFrame, isStreamed } from './frame.js'
+import { type BinaryFrame, type CheckedFrame, isStreamed, type TextFrame } from './frame.js'
 import type { Keepalive } from './keepalive.js'
 import { Unsent } from './unsent.js'
 
@@ -124,7 +124,7 @@ export class Session {
   #stream(frame: CheckedFrame): Promise<void> {
     this.#streams.add(frame)
     return quiet(
-      this.socket.send((frame as { readonly data: Payload | PayloadParts }).data).then(
+      this.socket.send(partsOf(frame as TextFrame | BinaryFrame)).then(
         () => {
           this.#streams.delete(frame)
           this.#unsent.add(frame, this.socket.outgoing.batch)
@@ -135,5 +135,20 @@ export class Session {
         },
       ),
     )
+  }
+}
+
+/** What the socket is to send. A text has parts that are strings, or it is none. */
+function partsOf(frame: TextFrame | BinaryFrame): Payload | PayloadParts {
+  const { type, data } = frame
+  return isStreamed(frame) && !(data instanceof Blob) ? ofType(type, frame.data) : (data as Payload)
+}
+
+async function* ofType(type: 'text' | 'binary', parts: PayloadParts): AsyncGenerator<Payload, void> {
+  for await (const part of parts as Iterable<Payload> | AsyncIterable<Payload>) {
+    if ((typeof part === 'string') !== (type === 'text')) {
+      throw new UsageError('WS_BAD_DATA', `a part of a ${type} message is of another type`)
+    }
+    yield part
   }
 }

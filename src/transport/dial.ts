@@ -106,7 +106,7 @@ export const dial = async (
       tlsMs = tls.ms
     }
   } catch (error) {
-    discard(stream)
+    // And with it whatever TLS there is inside.
     discard(tcp.value)
     throw error
   }
