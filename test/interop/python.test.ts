@@ -1,5 +1,6 @@
 import t from 'tap'
 import { testAsClient, TLS } from './as-client.js'
+import { testAsProcess } from './as-process.js'
 import { testAsServer } from './as-server.js'
 import { attached, listening } from './our-server.js'
 import { findPython, startPython } from './python.js'
@@ -17,6 +18,9 @@ if (python === null && !required) {
 
   t.test('our client talks to a Python websockets server over TCP', t => testAsClient(t, start, null))
   t.test('our client talks to a Python websockets server over TLS', t => testAsClient(t, start, TLS))
+
+  t.test('our process talks to a Python websockets server over TCP', t => testAsProcess(t, start, null))
+  t.test('our process talks to a Python websockets server over TLS', t => testAsProcess(t, start, TLS))
 
   t.test('a Python websockets client talks to listen() over TCP', t =>
     testAsServer(t, listening, client, null),

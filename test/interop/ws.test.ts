@@ -6,6 +6,7 @@ import { connect, ConnectionError } from '../../src/index.js'
 import { authority, certificates } from '../support/certificates.js'
 import { failure, serve } from '../support/servers.js'
 import { testAsClient, TLS } from './as-client.js'
+import { testAsProcess } from './as-process.js'
 import { testAsServer } from './as-server.js'
 import {
   type Close,
@@ -129,6 +130,8 @@ const client = (perMessageDeflate: boolean | undefined, more: object = {}): Peer
 t.test('our client talks to a ws server over TCP', t => testAsClient(t, startWith(false), null))
 t.test('our client talks to a ws server that would compress', t => testAsClient(t, startWith(true), null))
 t.test('our client talks to a ws server over TLS', t => testAsClient(t, startWith(true), TLS))
+t.test('our process talks to a ws server over TCP', t => testAsProcess(t, startWith(false), null))
+t.test('our process talks to a ws server over TLS', t => testAsProcess(t, startWith(false), TLS))
 
 // By default ws offers compression.
 const offering = client(undefined)
