@@ -1,40 +1,34 @@
-// `npm start`: an echo server of our own on a free loopback port, a client against it over TCP and over TLS, and each
-// exchange with its round-trip time. `npm start -- wss://host/path` does the same against a server of yours, which should
-// be one that echoes; `--insecure` behind it accepts any certificate.
+// `npm start`: an echo server of our own on a free loopback port, and a client against it, over TCP and over TLS: each
+// exchange with its round-trip time, a keepalive ping, a connection that the server drops and the client makes anew, and a
+// clean end. `npm start -- wss://host/path` does the same against a server of yours, which should be one that echoes (it is
+// not asked to drop anything); `--insecure` behind it accepts any certificate.
+import { EventEmitter, once } from 'node:events'
 import { parseArgs } from 'node:util'
 import {
-  connect,
-  type ConnectOptions,
+  CallTimeoutError,
+  defineBehaviour,
+  type Frame,
+  type From,
   listen,
   type Message,
-  type Payload,
-  type PayloadParts,
+  reply,
   type Socket,
+  start,
+  type StartOptions,
 } from 'sansocket'
 import { makeCertificate } from './certificate.js'
 
 const ANSWER_MS = 5000
+const KEEPALIVE_MS = 200
 
 const USAGE = `npm start                            an echo server of our own, over TCP and TLS
 npm start -- wss://host/path         an echo server of yours
 npm start -- --insecure wss://…      the same, whatever its certificate`
 
-interface Arguments {
-  readonly url: string | undefined
-  readonly insecure: boolean
-}
-
-/** @returns null when only the usage was wanted. */
-function readArguments(): Arguments | null {
-  const options = { insecure: { type: 'boolean' }, help: { type: 'boolean' } } as const
-  const { values, positionals } = parseArgs({ allowPositionals: true, options })
-  return values.help === true ? null : { url: positionals[0], insecure: values.insecure === true }
-}
-
+/** What is sent, and what should come back. */
 interface Exchange {
   readonly name: string
-  readonly send: Payload | PayloadParts
-  /** What should come back. */
+  readonly send: Frame
   readonly expect: string | Uint8Array
 }
 
@@ -48,28 +42,63 @@ const exchanges: readonly Exchange[] = [
   },
   {
     name: 'text in 3 fragments',
-    send: ['one ', 'message, ', 'three frames'],
+    send: { type: 'text', data: ['one ', 'message, ', 'three frames'] },
     expect: 'one message, three frames',
   },
   { name: 'binary, 1 MiB', send: mebibyte, expect: mebibyte },
 ]
 
-let failures = 0
-
-function row(what: string, detail: string, ms: number | null): void {
-  const time = ms === null ? '' : `${ms.toFixed(2)} ms`
-  console.log(`  ${what.padEnd(22)}${detail.padEnd(34)}${time.padStart(12)}`)
+/** Exchanges that were sent and have not come back, and who waits for them. */
+interface State {
+  readonly waiting: readonly { readonly expect: Exchange['expect']; readonly from: From<void> }[]
 }
 
-/** The next message, or null when none comes in time. */
-async function nextMessage(messages: AsyncIterator<Message, undefined>): Promise<Message | null> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<null>(resolve => {
-    timer = setTimeout(resolve, ANSWER_MS, null)
+/** The client. What happens to its connection is printed, and told to `events`. */
+const echoes = (events: EventEmitter) =>
+  defineBehaviour({
+    init: (): State => ({ waiting: [] }),
+
+    handleConnect({ head, reconnects }) {
+      row(reconnects === 0 ? 'connect' : 'connect again', `${head.status} ${head.reason}`)
+      events.emit('connect')
+    },
+
+    // A call is answered when its echo is there: see handleFrame.
+    handleCall: ({ send, expect }: Exchange, from: From<void>, { waiting }) => ({
+      reply: send,
+      state: { waiting: [...waiting, { expect, from }] },
+    }),
+
+    handleFrame(message, { waiting: [first, ...others] }) {
+      if (first === undefined || !same(message, first.expect)) {
+        // Nobody waits for it: a greeting, or the answer of a server that does not echo.
+        row('message', describe(message.data))
+        return {}
+      }
+      reply(first.from, undefined)
+      return { state: { waiting: others } }
+    },
+
+    handlePong(_payload, _state, { rttMs }) {
+      if (rttMs !== null) events.emit('pong', rttMs)
+    },
+
+    handleDisconnect({ reason, error }) {
+      row('connection lost', [reason.type, error === null ? '' : codeOf(error)].join(' '))
+    },
+
+    terminate({ type, normal }) {
+      row('end', `${type}, ${normal ? 'normal' : 'not normal'}`)
+    },
   })
-  const result = await Promise.race([messages.next(), late])
-  clearTimeout(timer)
-  return result?.value ?? null
+
+let failures = 0
+let last = performance.now()
+
+/** One line of what happened, and how long it took. */
+function row(what: string, detail: string, ms: number = performance.now() - last): void {
+  console.log(`  ${what.padEnd(22)}${detail.padEnd(40)}${`${ms.toFixed(2)} ms`.padStart(12)}`)
+  last = performance.now()
 }
 
 function same(message: Message, expected: string | Uint8Array): boolean {
@@ -78,57 +107,48 @@ function same(message: Message, expected: string | Uint8Array): boolean {
 }
 
 function describe(data: string | Uint8Array): string {
-  if (typeof data !== 'string') return `${data.length.toLocaleString('en')} bytes`
-  return data.length > 28 ? `"${data.slice(0, 25)}…"` : `"${data}"`
+  if (typeof data !== 'string') return `${data.length} bytes`
+  return data.length > 36 ? `"${data.slice(0, 33)}…"` : `"${data}"`
 }
 
-/** @returns false when no answer came: then more of it would only take time. */
-async function exchange(
-  socket: Socket,
-  messages: AsyncIterator<Message, undefined>,
-  one: Exchange,
-): Promise<boolean> {
-  const start = performance.now()
-  await socket.send(one.send)
-  const answer = await nextMessage(messages)
-  if (answer === null) {
-    failures++
-    row(
-      one.name,
-      socket.state === 'open' ? `no answer in ${ANSWER_MS} ms` : `the connection is ${socket.state}`,
-      null,
-    )
-    return false
-  }
-  const elapsed = performance.now() - start
-  const echoed = same(answer, one.expect)
-  if (!echoed) failures++
-  row(
-    one.name,
-    echoed ? `${describe(one.expect)} echoed` : `answered ${describe(answer.data)}, no echo`,
-    elapsed,
-  )
-  return true
+function codeOf(error: Error): string {
+  return 'code' in error ? String(error.code) : error.message
 }
 
-async function demonstrate(url: string, options: ConnectOptions): Promise<void> {
+/** @param drop - makes the server drop its connections, where it is one of ours. */
+async function demonstrate(url: string, options: StartOptions, drop: (() => void) | null): Promise<void> {
   console.log(`\n${url}`)
-  const start = performance.now()
-  const socket = await connect(url, options)
-  row('open', 'HTTP 101 Switching Protocols', performance.now() - start)
-  const messages = socket[Symbol.asyncIterator]()
+  last = performance.now()
+  const events = new EventEmitter()
+  const signal = AbortSignal.timeout(60_000)
+  await using client = await start(url, echoes(events), {
+    ...options,
+    keepalive: KEEPALIVE_MS,
+    reconnect: { first: 'immediate', retries: 3 },
+  })
   for (const one of exchanges) {
-    if (socket.state !== 'open' || !(await exchange(socket, messages, one))) break
+    try {
+      await client.call(one, { timeoutMs: ANSWER_MS })
+    } catch (error) {
+      if (!(error instanceof CallTimeoutError)) throw error
+      failures++
+      row(one.name, 'was not echoed')
+      // More of it would only take time.
+      break
+    }
+    row(one.name, `${describe(one.expect)} echoed`)
   }
-  if (socket.state === 'open') row('ping', 'pong', await socket.ping())
-  const closing = performance.now()
-  const { sent, received, wasClean, error } = await socket.close(1000, 'done')
-  const codes = `sent ${sent?.code ?? 'none'}, received ${received?.code ?? 'none'}`
-  row('close', `${codes}, ${wasClean ? 'clean' : 'not clean'}`, performance.now() - closing)
-  if (!wasClean) {
-    failures++
-    if (error !== null) console.log(`  ${error.name}: ${error.message}`)
+  const [rttMs] = (await once(events, 'pong', { signal })) as [number]
+  row('keepalive', 'ping, pong', rttMs)
+  if (drop !== null) {
+    const again = once(events, 'connect', { signal })
+    drop()
+    await again
+    await client.call(exchanges[0], { timeoutMs: ANSWER_MS })
+    row('text', `${describe(exchanges[0].expect)} echoed`)
   }
+  const { normal } = await client.stop()
+  if (!normal) failures++
 }
 
 function echo(socket: Socket): void {
@@ -136,23 +156,28 @@ function echo(socket: Socket): void {
 }
 
 try {
-  const wanted = readArguments()
-  if (wanted === null) {
+  const options = { insecure: { type: 'boolean' }, help: { type: 'boolean' } } as const
+  const { values, positionals } = parseArgs({ allowPositionals: true, options })
+  const [url] = positionals
+  if (values.help === true) {
     console.log(USAGE)
-  } else if (wanted.url === undefined) {
+  } else if (url === undefined) {
     const certificate = makeCertificate()
-    await using plain = await listen({}, echo)
-    await using secure = await listen({ tls: certificate }, echo)
-    await demonstrate(plain.url, {})
-    await demonstrate(secure.url, { tls: { ca: certificate.cert } })
+    for (const tls of [undefined, certificate]) {
+      await using server = await listen({ tls }, echo)
+      const drop = (): void => {
+        for (const socket of server.sockets) socket.terminate()
+      }
+      await demonstrate(server.url, tls === undefined ? {} : { tls: { ca: tls.cert } }, drop)
+    }
   } else {
-    await demonstrate(wanted.url, { insecure: wanted.insecure })
+    await demonstrate(url, { insecure: values.insecure }, null)
   }
 } catch (error) {
   failures++
   // What went wrong, in which phase, and what the layer below said: no stack, which would only show our own code.
   for (let one: unknown = error; one instanceof Error; one = one.cause) {
-    console.error(`  ${one.name}: ${one.message}${'code' in one ? ` [${String(one.code)}]` : ''}`)
+    console.error(`  ${one.name}: ${one.message}${'code' in one ? ` [${codeOf(one)}]` : ''}`)
   }
 }
 console.log(failures === 0 ? '\nAll done.' : `\n${failures} of it went wrong.`)

@@ -1,5 +1,5 @@
 // Strategy: what the answers of callbacks do. A result is looked at whole (result-check.ts) before any of it takes effect; then
-// the state first, since everything else may call back.
+// the frames first, since only they may still fail (fragments out of order), and the state must be the one from before then.
 import { NotConnectedError } from '../transport/not-connected-error.js'
 import type { ConnectionInfo } from './behaviour.js'
 import type { Callbacks } from './callbacks.js'
@@ -27,7 +27,7 @@ export interface Parts {
  * Does what a callback other than `handleDisconnect` wants.
  *
  * @param from - who made the call, for `handleCall`.
- * @throws BadResponseError, and nothing was done.
+ * @throws BadResponseError, and nothing was done; FrameEncodeError for fragments out of order.
  */
 export function applyResult(
   parts: Parts,
@@ -38,8 +38,8 @@ export function applyResult(
   const frames = requireResult(callback, result)
   const wish = result as CallResult<unknown, unknown>
   const { state, keepalive, flow, close, stop } = wish
-  if (state !== undefined) parts.callbacks.state = state
   for (const frame of frames) parts.outbox.reply(frame)
+  if (state !== undefined) parts.callbacks.state = state
   if (keepalive !== undefined) parts.cycle.setKeepalive(keepalive)
   if (flow !== undefined) parts.reception.addCredits(flow)
   if (from !== null && 'answer' in wish) from.settle(wish.answer)

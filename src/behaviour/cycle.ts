@@ -15,6 +15,7 @@ import type { ConnectionInfo, ProcessStatus } from './behaviour.js'
 import { Connector } from './connector.js'
 import { type DisconnectStatus, failedStatus, lostStatus } from './disconnect-status.js'
 import type { Cause } from './ending.js'
+import type { CloseRequest } from './frame.js'
 import type { EventStream } from './events.js'
 import type { CheckedFrame } from './frame.js'
 import { Keepalive, type KeepaliveOptions, type KeepaliveSettings, resolveKeepalive } from './keepalive.js'
@@ -177,7 +178,8 @@ export class Cycle {
   }
 
   /** What this side asks for wrongly stays wrong. */
-  #hopeless({ error }: DisconnectStatus): boolean {
+  #hopeless({ error, phase }: DisconnectStatus): boolean {
+    if (phase === 'open' || phase === 'closing') return false
     return error instanceof UsageError || error instanceof InvalidHeadError
   }
 
@@ -255,6 +257,12 @@ export class Cycle {
 /** The end of a process that does not connect again. */
 function causeOf({ reason, error }: DisconnectStatus): Cause {
   return { ...reason, error, value: undefined }
+}
+
+/** The end of a process that was to close when it had no connection: as if it had closed one, and did not want another. */
+export function closeCause({ code, reason: text = '' }: CloseRequest): Cause {
+  const normal = code === undefined || code === 1000
+  return { type: 'local', normal, code: code ?? null, text, error: null, value: undefined }
 }
 
 /** The end of a process that was told to stop. */

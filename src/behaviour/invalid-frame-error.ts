@@ -9,9 +9,10 @@ export class InvalidFrameError extends Error {
   readonly frame: unknown
 
   /** @param frame - what was given. */
-  constructor(frame: unknown) {
+  constructor(frame: unknown, options?: ErrorOptions) {
     super(
       `not a frame: ${inspect(frame, { depth: 1, maxStringLength: 40, maxArrayLength: 4, breakLength: Infinity })}`,
+      options,
     )
     this.frame = frame
   }

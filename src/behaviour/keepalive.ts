@@ -59,7 +59,9 @@ export function resolveKeepalive(options: KeepaliveOptions | number | false | un
       ? { intervalMs: Infinity }
       : typeof options === 'number'
         ? { intervalMs: options }
-        : (options ?? {})
+        : options === undefined
+          ? {}
+          : options
   requireOptions(given, OPTIONS)
   const { maxMissed = 1, payload } = given
   if (!(maxMissed >= 1)) throw new UsageError('WS_BAD_OPTION', 'keepalive.maxMissed must be at least 1')

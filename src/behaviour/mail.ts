@@ -1,5 +1,6 @@
 // Strategy: messages that do not come from the connection. Each is put into the mailbox with what is to be done when its turn
 // comes; whoever waits for an answer has a pending call.
+import { AbortError } from '../transport/abort-error.js'
 import { after, type Clock } from '../transport/clock.js'
 import type { Callbacks } from './callbacks.js'
 import type { EventStream } from './events.js'
@@ -58,6 +59,7 @@ export class Mail {
   }
 
   sendAfter(message: unknown, delayMs: number): () => void {
+    if (this.#host.gone() !== null) return ignore
     const cancel = after(this.#host.clock, delayMs, () => {
       this.#timers.delete(cancel)
       this.info(message)
@@ -109,6 +111,7 @@ export class Mail {
     const { callbacks, serial } = this.#host
     const refusal = this.#host.gone() ?? (callbacks.inside ? new CallingSelfError(what) : null)
     if (refusal !== null) return Promise.reject(refusal)
+    if (options.signal?.aborted === true) return Promise.reject(new AbortError(options.signal))
     const { from, answer, fail } = this.#calls.begin<T>(what, options)
     serial.post({
       kind: 'message',

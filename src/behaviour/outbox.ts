@@ -5,7 +5,7 @@ import { NotConnectedError } from '../transport/not-connected-error.js'
 import { quiet } from '../transport/send-queue.js'
 import type { ProcessStatus } from './behaviour.js'
 import type { EventStream } from './events.js'
-import { type CheckedFrame, checkFrame, type Frame } from './frame.js'
+import { type CheckedFrame, checkFrame, type CloseRequest, type Frame } from './frame.js'
 import type { Session } from './session.js'
 import type { ProcessSettings } from './start-options.js'
 import { WaitingFrames } from './waiting-frames.js'
@@ -17,6 +17,8 @@ const SENT = Promise.resolve()
 export interface OutboxHost {
   session(): Session | null
   phase(): ProcessStatus<unknown>['phase']
+  /** A callback wants to close, and there is no connection. */
+  nothingToClose(frame: CloseRequest): void
   /** This side has closed: nobody wants what came before and was not delivered. */
   closed(): void
 }
@@ -28,6 +30,8 @@ export class Outbox {
   readonly #drop: boolean
   readonly #waiting: WaitingFrames | null
   #unsent: CheckedFrame[] = []
+  /** What was accepted has been handed back for the last time. */
+  #ended = false
 
   constructor(host: OutboxHost, events: EventStream, { clock, whenNotOpen }: ProcessSettings) {
     this.#host = host
@@ -53,7 +57,7 @@ export class Outbox {
       const phase = this.#host.phase()
       if (this.#drop && phase !== 'ended') return SENT
       if (this.#keeps(checked)) return quiet(this.#waiting!.add(checked))
-      const detail = this.#waiting === null || phase === 'ended' ? undefined : 'and its queue is full'
+      const detail = this.#waiting === null || this.#ended ? undefined : 'and its queue is full'
       return quiet(Promise.reject(new NotConnectedError(phase, detail)))
     } catch (error) {
       return Promise.reject(error)
@@ -72,8 +76,12 @@ export class Outbox {
 
   /** Sends a frame of a result. One that cannot be sent is not lost: it counts as unsent. */
   reply(frame: CheckedFrame): void {
-    if (this.#put(this.#host.session(), frame) || this.#drop || frame.type === 'close') return
-    if (this.#keeps(frame)) this.#waiting!.add(frame).catch(ignore)
+    const session = this.#host.session()
+    if (this.#put(session, frame)) return
+    if (frame.type === 'close') {
+      if (session === null) this.#host.nothingToClose(frame)
+    } else if (this.#drop) return
+    else if (this.#keeps(frame)) this.#waiting!.add(frame).catch(ignore)
     else this.#unsent.push(frame)
   }
 
@@ -89,6 +97,7 @@ export class Outbox {
 
   /** No connection will come any more. @returns everything that was accepted and never sent. */
   end(): readonly CheckedFrame[] {
+    this.#ended = true
     const ended = new NotConnectedError('ended')
     return [
       ...(this.#host.session()?.unsent() ?? []),
@@ -99,8 +108,7 @@ export class Outbox {
 
   /** A Close frame is for the connection that is there. */
   #keeps(frame: CheckedFrame): boolean {
-    const phase = this.#host.phase()
-    return this.#waiting?.fits(frame) === true && frame.type !== 'close' && phase !== 'ended'
+    return this.#waiting?.fits(frame) === true && frame.type !== 'close' && !this.#ended
   }
 
   #sendOn(session: Session | null, frame: CheckedFrame): Promise<void> | null {

@@ -50,7 +50,6 @@ export class PendingCalls {
     const cancel = after(this.#clock, timeoutMs, () => fail(new CallTimeoutError(what, timeoutMs)))
     this.#rejects.add(fail)
     signal?.addEventListener('abort', abort)
-    if (signal?.aborted === true) abort()
     const settle = (value: Answer): boolean => {
       if (!done()) return false
       resolve(value)

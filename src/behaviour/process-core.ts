@@ -8,10 +8,10 @@ import type { Socket } from '../transport/socket.js'
 import type { ProcessStatus } from './behaviour.js'
 import { applyResult, callHandleConnect, callHandleDisconnect, type Parts } from './answers.js'
 import { type AnyBehaviour, Callbacks } from './callbacks.js'
-import { Cycle, stopCause } from './cycle.js'
+import { closeCause, Cycle, stopCause } from './cycle.js'
 import { Debug } from './debug.js'
 import type { EndReason } from './end-reason.js'
-import { type Cause, Ending, warn } from './ending.js'
+import { type Cause, Ending, toError, warn } from './ending.js'
 import { EventStream } from './events.js'
 import { checkFrame } from './frame.js'
 import type { KeepaliveOptions } from './keepalive.js'
@@ -23,7 +23,6 @@ import { makeProcess, makeSelf } from './process-handles.js'
 import type { AnyProcess, Process, Self, StopOptions } from './process.js'
 import type { InitMode } from './result.js'
 import { Reception } from './reception.js'
-import type { Serial } from './serial.js'
 import type { ProcessSettings } from './start-options.js'
 import type { StartTarget } from './start-target.js'
 import { Waiters } from './waiters.js'
@@ -53,7 +52,6 @@ export class ProcessCore {
   readonly links: Links
   readonly #callbacks: Callbacks
   readonly #reception: Reception
-  readonly #serial: Serial
   readonly #cycle: Cycle
   readonly #ending: Ending
   readonly #release: () => unknown
@@ -61,6 +59,8 @@ export class ProcessCore {
   readonly #parts: Parts
   /** True when somebody will hear of its end. */
   #watched = false
+  /** True since `init` has given a state: there will be a `terminate`. */
+  #born = false
 
   constructor(
     behaviour: AnyBehaviour,
@@ -96,7 +96,6 @@ export class ProcessCore {
       deliverCast: message => this.mail.deliverCast(message),
     })
     const { serial } = this.#reception
-    this.#serial = serial
     const cycle = new Cycle(target, {
       settings,
       serial,
@@ -114,6 +113,7 @@ export class ProcessCore {
         session: () => cycle.session,
         phase: () => this.phase,
         closed: () => settings.deliverWhileClosing || serial.dropFrames(),
+        nothingToClose: frame => this.#ending.stop(closeCause(frame), { code: 1000 }, STOP_TIMEOUT_MS),
       },
       events,
       settings,
@@ -133,17 +133,17 @@ export class ProcessCore {
       quit: () => this.#quit(),
       unsent: () => this.outbox.end(),
       terminate: reason => {
+        if (!this.#born) return undefined
         events.publish({ type: 'terminate', reason })
         return callbacks.behaviour.terminate?.(reason, callbacks.state)
       },
       gone: reason => this.#gone(reason),
     })
-    const { outbox } = this
     this.#parts = {
       callbacks,
       reception: this.#reception,
       cycle,
-      outbox,
+      outbox: this.outbox,
       waiters: this.#waiters,
       ending: this.#ending,
     }
@@ -181,18 +181,24 @@ export class ProcessCore {
     let mode: InitMode | null
     try {
       if (aborted()) throw new AbortError(signal!)
-      mode = await this.#callbacks.init(args)
+      const initial = this.#callbacks.init(args)
+      // What comes before there is a state, from `init` itself or by the name, waits for it.
+      this.#reception.serial.wait(Promise.allSettled([initial]))
+      mode = await initial
+      if (this.#ending.begun) throw this.#ending.error!
     } catch (error) {
-      await this.#release()
+      this.watch()
+      this.#ending.begin({ ...stopCause(toError(error)), type: 'crash' }, null)
+      await this.#ending.ended
       throw error
     }
+    this.#born = true
     signal?.addEventListener('abort', this.#onAbort)
     // Not before: a process that does not come to be opens no file.
     this.debug.switchOn(this.settings.debug)
     begin()
     this.events.publish({ type: 'start' })
     const started = this.settings.async && !aborted() ? null : this.#waiters.started()
-    // There is a state, and so there is a `terminate`.
     if (aborted()) this.#onAbort()
     else this.#cycle.begin(mode)
     await started
@@ -234,7 +240,7 @@ export class ProcessCore {
       url,
       attempt: failures,
       reconnects,
-      mailboxLength: this.#serial.mailboxLength,
+      mailboxLength: this.#reception.serial.mailboxLength,
       queuedFrames: this.outbox.waiting,
       bufferedAmount: this.bufferedAmount,
       rttMs: this.rttMs,
@@ -267,7 +273,7 @@ export class ProcessCore {
   /** No more callbacks, attempts and timers. */
   #quit(): Socket | null {
     const socket = this.#cycle.quit()
-    this.#serial.end()
+    this.#reception.serial.end()
     this.settings.signal?.removeEventListener('abort', this.#onAbort)
     this.mail.end(this.#ending.error!)
     return socket
@@ -284,7 +290,7 @@ export class ProcessCore {
     const error = signal?.aborted === true ? new AbortError(signal) : reason.error
     const told = this.#waiters.end(error ?? this.#ending.error!)
     if (!reason.normal && !this.#watched && !told && reason.type !== 'stop') {
-      warn('WS_PROCESS_ENDED', `the process ${this.#ending.error!.message}`, reason.error)
+      warn('WS_PROCESS_ENDED', this.#ending.error!.message, reason.error)
     }
     await this.debug.close()
   }

@@ -6,6 +6,7 @@ import type { Links } from './links.js'
 import type { ProcessCore } from './process-core.js'
 import { NoProcessError } from './process-error.js'
 import type { AnyProcess, Process, Self } from './process.js'
+import { requireKeys } from './result-check.js'
 
 /** The processes behind the handles that users hold. */
 const cores = new WeakMap<object, ProcessCore>()
@@ -98,6 +99,11 @@ export function makeSelf(core: ProcessCore): Self {
   return self
 }
 
+/** @throws NoProcessError for something that is no process. */
+export function requireProcess(handle: AnyProcess): void {
+  linksOf(handle)
+}
+
 export function link(core: ProcessCore, other: AnyProcess): void {
   core.watch()
   core.links.add(linksOf(other))
@@ -111,7 +117,8 @@ async function change(
   extra: unknown,
 ): Promise<void> {
   const changed = await behaviour.codeChange?.(callbacks.behaviour.version, callbacks.state, extra)
-  if (changed !== undefined) callbacks.state = changed.state
+  if (changed !== undefined) requireKeys('codeChange', changed, { state: true })
+  if (changed?.state !== undefined) callbacks.state = changed.state
   callbacks.behaviour = behaviour
   core.events.publish({ type: 'behaviour-change', version: behaviour.version })
 }
@@ -119,10 +126,14 @@ async function change(
 /** What is known about a process, as `formatStatus` shows it. */
 function status({ facts }: ProcessCore, { behaviour, state }: Callbacks): unknown {
   const all: ProcessStatus<unknown> = { ...facts, version: behaviour.version, state }
-  try {
-    return behaviour.formatStatus === undefined ? all : behaviour.formatStatus(all)
-  } catch (error) {
+  const failed = (error: unknown): unknown => {
     warn('WS_FORMAT_STATUS_FAILED', 'formatStatus() of a process threw', error)
     return all
+  }
+  try {
+    const shown = behaviour.formatStatus === undefined ? all : behaviour.formatStatus(all)
+    return shown instanceof Promise ? shown.catch(failed) : shown
+  } catch (error) {
+    return failed(error)
   }
 }

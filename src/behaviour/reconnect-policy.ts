@@ -145,13 +145,17 @@ export class ReconnectPolicy {
   #asked(decision: ReconnectDecision): number | null {
     if (decision === 'fatal') return null
     const { retries, delayMs } = decision ?? {}
-    if (!(retries >= 0 && delayMs >= 0)) {
+    if (!(isCount(retries) && isCount(delayMs))) {
+      // It may be a promise that rejects, and nobody else looks at it.
+      Promise.resolve(decision).catch(() => {})
       throw new BadResponseError('reconnect.decide', decision, "'fatal', or the retries left and a delay")
     }
     this.#left = retries
     return delayMs
   }
 }
+
+const isCount = (value: unknown): boolean => typeof value === 'number' && value >= 0
 
 /**
  * The server understood and refused: the same request will be refused again. What 4xx asks to come back later for (408, 425,

@@ -1,5 +1,6 @@
 // Strategy: a result is looked at whole before any of it takes effect, so that a bad one changes nothing. The common
 // result has one or two keys; the check is one loop over them.
+import { requireOptions } from '../transport/dial-options.js'
 import { BadResponseError } from './bad-response-error.js'
 import { type CheckedFrame, checkFrame, type Frame } from './frame.js'
 import { resolveKeepalive } from './keepalive.js'
@@ -20,6 +21,7 @@ const DISCONNECT_KEYS: Readonly<Record<string, true>> = {
   reconnect: true,
 }
 const RECONNECT_KEYS: Readonly<Record<string, true>> = { delayMs: true, target: true }
+const CLOSE_KEYS: Readonly<Record<string, true>> = { code: true, reason: true }
 const NO_FRAMES: readonly CheckedFrame[] = []
 
 /** The frames of a checked result. */
@@ -62,8 +64,9 @@ export function requireDisconnectResult(result: unknown): asserts result is Disc
 /** `close` of a result, as a frame. */
 export function closeFrame(wish: CloseWish): CheckedFrame & { readonly type: 'close' } {
   if (wish === true) return { type: 'close', code: 1000 }
-  if (typeof wish !== 'object' || wish === null)
+  if (typeof wish !== 'object' || wish === null || Array.isArray(wish))
     throw new TypeError('close must be true, or a code and a reason')
+  requireOptions(wish, CLOSE_KEYS)
   const { code = 1000, reason } = wish
   return { type: 'close', code, reason }
 }
@@ -76,7 +79,8 @@ function checkFrames(reply: Frame | readonly Frame[]): readonly CheckedFrame[] {
   return end < 0 ? frames : frames.slice(0, end + 1)
 }
 
-function requireKeys(callback: string, result: unknown, known: Readonly<Record<string, true>>): void {
+/** Refuses what is no object, and what has other keys than these. @throws BadResponseError. */
+export function requireKeys(callback: string, result: unknown, known: Readonly<Record<string, true>>): void {
   if (typeof result !== 'object' || result === null || Array.isArray(result)) {
     throw new BadResponseError(callback, result, 'a result is an object, or nothing')
   }

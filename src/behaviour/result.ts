@@ -19,7 +19,10 @@ export interface Result<State> {
   readonly state?: State | undefined
   /** Sent in order before the next callback. What follows the first `close` in a list is dropped. */
   readonly reply?: Frame | readonly Frame[] | undefined
-  /** Begins the closing handshake, after `reply`. The end of it arrives in `handleDisconnect`. */
+  /**
+   * Begins the closing handshake, after `reply`. The end of it arrives in `handleDisconnect`. Without a connection there is
+   * nothing to close, and the process ends as if there had been one.
+   */
   readonly close?: CloseWish | undefined
   /**
    * Ends the process: closes with 1000, then `terminate`. An `Error` ends it abnormally, with 1011; any other value is kept

@@ -58,7 +58,8 @@ export class Serial {
 
   /** True when a message may be handled right now. */
   get free(): boolean {
-    return !this.#waiting && !this.#looping && this.#inbox.length === 0 && !this.#ended
+    if (this.#waiting || this.#looping || this.#interrupt !== null) return false
+    return this.#inbox.length === 0 && !this.#ended
   }
 
   /** True while a callback's promise is waited for. */
@@ -110,7 +111,7 @@ export class Serial {
   }
 
   /** A handler that was called directly goes on for longer: nothing else happens until its promise settles. */
-  wait(promise: Promise<void>): void {
+  wait(promise: Promise<unknown>): void {
     this.#waiting = true
     const go = (): void => {
       this.#waiting = false

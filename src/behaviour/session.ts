@@ -8,6 +8,7 @@ import { quiet } from '../transport/send-queue.js'
 import type { Socket } from '../transport/socket.js'
 import { FrameEncodeError } from './frame-encode-error.js'
 import { type BinaryFrame, type CheckedFrame, isStreamed, type TextFrame } from './frame.js'
+import { InvalidFrameError } from './invalid-frame-error.js'
 import type { Keepalive } from './keepalive.js'
 import { Unsent } from './unsent.js'
 
@@ -69,7 +70,7 @@ export class Session {
       return true
     }
     if (this.#mustWait(frame)) {
-      void this.#stream(frame)
+      this.#stream(frame).catch((error: Error) => this.#failed(frame, error))
       return true
     }
     return this.#put(frame)
@@ -120,6 +121,14 @@ export class Session {
     return true
   }
 
+  /** A message in parts could not begin, and nobody waits for it: the end of the connection tells. */
+  #failed(frame: CheckedFrame, error: Error): void {
+    if (!this.open) return
+    this.error = error
+    this.#streams.add(frame)
+    void this.socket.close(1011)
+  }
+
   /** Its rejection may be ignored: a connection that breaks a message off ends, and `error` says why. */
   #stream(frame: CheckedFrame): Promise<void> {
     this.#streams.add(frame)
@@ -129,13 +138,22 @@ export class Session {
           this.#streams.delete(frame)
           this.#unsent.add(frame, this.socket.outgoing.batch)
         },
-        (error: Error) => {
-          if (!isLost(error)) this.error ??= error
+        (cause: Error) => {
+          const error = frameError(frame, cause)
+          // One that could not even begin is its sender's business; what waits behind it goes on.
+          if (this.open) this.#streams.delete(frame)
+          else if (!isLost(error)) this.error ??= error
           throw error
         },
       ),
     )
   }
+}
+
+function frameError(frame: CheckedFrame, cause: Error): Error {
+  if (!(cause instanceof UsageError)) return cause
+  if (cause.code !== 'WS_BAD_SEQUENCE') return new InvalidFrameError(frame, { cause })
+  return new FrameEncodeError('fragment-sequence', frame, { cause })
 }
 
 /** What the socket is to send. A text has parts that are strings, or it is none. */
@@ -145,10 +163,14 @@ function partsOf(frame: TextFrame | BinaryFrame): Payload | PayloadParts {
 }
 
 async function* ofType(type: 'text' | 'binary', parts: PayloadParts): AsyncGenerator<Payload, void> {
+  let empty = true
   for await (const part of parts as Iterable<Payload> | AsyncIterable<Payload>) {
+    empty = false
     if ((typeof part === 'string') !== (type === 'text')) {
       throw new UsageError('WS_BAD_DATA', `a part of a ${type} message is of another type`)
     }
     yield part
   }
+  // Here its type is known: no parts at all are an empty message, as with a Blob.
+  if (empty) yield type === 'text' ? '' : new Uint8Array(0)
 }

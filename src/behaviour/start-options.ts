@@ -30,7 +30,11 @@ export interface StartOptions<Args = undefined> extends Omit<ConnectOptions, 'on
   readonly keepalive?: KeepaliveOptions | number | false | undefined
   /** What happens to a frame while there is no open connection. Default `'error'`. */
   readonly whenNotOpen?: WhenNotOpen | undefined
-  /** Credits: how many messages may be delivered until `updateFlow` or a result's `flow` gives more. Default `Infinity`. */
+  /**
+   * Credits: how many messages may be delivered until `updateFlow` or a result's `flow` gives more. Default `Infinity`.
+   * Without credits control frames are still handled, until `maxQueuedMessages` messages wait: what is behind them cannot be
+   * seen without reading on.
+   */
   readonly flow?: number | undefined
   /** `handleDrain` comes when the buffered output falls to this many bytes. Default half of `highWaterMark`. */
   readonly lowWaterMark?: number | undefined

@@ -5,7 +5,7 @@ import { parseTarget } from '../transport/target.js'
 import { claimName } from './claim-name.js'
 import { showName } from './names.js'
 import { ProcessCore } from './process-core.js'
-import { link as linkProcesses } from './process-handles.js'
+import { link as linkProcesses, requireProcess } from './process-handles.js'
 import type { AnyProcess, Process } from './process.js'
 import { resolveStartOptions, type StartOptions } from './start-options.js'
 import type { StartTarget } from './start-target.js'
@@ -39,6 +39,7 @@ export async function start<
     parseTarget(typeof target === 'string' || target instanceof URL ? target : target.url)
   }
   const { name, link } = options
+  for (const other of linked(link)) requireProcess(other)
   // A name must be claimed before there is a process, by something that stands for it.
   let release: (() => unknown) | null = null
   const core = new ProcessCore(behaviour as AnyBehaviour, target, settings, {

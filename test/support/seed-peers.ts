@@ -47,7 +47,7 @@ export interface GuestServer {
   readonly url: string
   readonly port: number
   /** The next connection. */
-  guest(): Promise<Guest>
+  readonly guest: () => Promise<Guest>
 }
 
 /** Starts a server of `ws`; with `tls` it speaks `wss:` as localhost. `greet` is called with each connection at once. */
@@ -88,9 +88,9 @@ export const meetRaw = async <P extends AnyProcess>(
   t: Test,
   begin: (url: string) => Promise<P>,
 ): Promise<{ client: P; peer: RawPeer }> => {
-  const { url, accepted } = await rawServer(t)
-  const starting = begin(url)
-  const peer = await accepted()
+  const server = await rawServer(t)
+  const starting = begin(server.url)
+  const peer = await server.accepted()
   peer.write(acceptance(await peer.head()))
   return { client: running(t, await starting), peer }
 }
@@ -99,9 +99,13 @@ export const meetRaw = async <P extends AnyProcess>(
 export const spell = ({ type, data }: Message): string =>
   `${type} ${typeof data === 'string' ? data : Buffer.from(data).toString('hex')}`.trimEnd()
 
-/** Ends a process with its test. */
+/** Ends a process with its test, which so is one that watches it: no warning is printed when it ends abnormally. */
 export const running = <P extends AnyProcess>(t: Test, process: P): P => {
-  t.teardown(() => process.stop(undefined, { timeoutMs: 0 }))
+  const { ended } = process
+  t.teardown(async () => {
+    void process.stop(undefined, { timeoutMs: 0 })
+    await ended
+  })
   return process
 }
 
