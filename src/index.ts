@@ -16,6 +16,7 @@ export {
   CloseCode,
   type CloseFrame,
   type CloseOutcome,
+  type FragmentKind,
   type Limits,
   type MaskSource,
   type Message,

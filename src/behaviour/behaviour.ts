@@ -42,7 +42,7 @@ export interface Behaviour<
   State,
   Cast = never,
   Call = never,
-  Answer = never,
+  Answer = unknown,
   Info = unknown,
   Args = undefined,
 > {
@@ -120,7 +120,9 @@ export interface ProcessStatus<State> {
   readonly phase: 'idle' | 'connecting' | 'open' | 'closing' | 'waiting' | 'ended'
   /** Where it is or was connected to, without user info; `''` when it never was. */
   readonly url: string
-  readonly attempt: number
+  /** How many attempts have failed, or connections were lost, since it was open; 0 while it is. */
+  readonly failures: number
+  /** How many connections it had before the last one. */
   readonly reconnects: number
   /** Messages for callbacks that wait: casts, calls, infos. */
   readonly mailboxLength: number
@@ -138,7 +140,7 @@ export const defineBehaviour = <
   State,
   Cast = never,
   Call = never,
-  Answer = never,
+  Answer = unknown,
   Info = unknown,
   Args = undefined,
 >(

@@ -39,7 +39,8 @@ export class Ending {
   readonly #host: EndingHost
   #resolve!: (reason: EndReason) => void
   #cause: Cause | null = null
-  #stopping = false
+  /** The first `stop`, which is the one that counts. */
+  #stop: (() => void) | null = null
   #reason: EndReason | null = null
   #socket: Socket | null = null
   readonly #killed: Promise<void>
@@ -79,12 +80,13 @@ export class Ending {
    * @param ms - how long all of the end may take; then it is cut short.
    */
   stop(cause: Cause, close: EndClose, ms: number): void {
-    const begin = (): void => this.begin(cause, close)
-    if (!this.#stopping) this.#host.interrupt(begin)
-    this.#stopping = true
+    if (this.#stop === null) {
+      this.#stop = () => this.begin(cause, close)
+      this.#host.interrupt(this.#stop)
+    }
     if (this.#reason !== null) return
     const kill = (): void => {
-      begin()
+      this.#stop?.()
       this.#socket?.terminate()
       this.#kill()
     }

@@ -103,15 +103,15 @@ export class Mail {
     this.#calls.end(gone)
   }
 
-  #begin<T>(
+  async #begin<T>(
     what: string,
     options: CallOptions,
     run: (from: From<T>, fail: (error: unknown) => void) => Promise<void> | null,
   ): Promise<T> {
     const { callbacks, serial } = this.#host
     const refusal = this.#host.gone() ?? (callbacks.inside ? new CallingSelfError(what) : null)
-    if (refusal !== null) return Promise.reject(refusal)
-    if (options.signal?.aborted === true) return Promise.reject(new AbortError(options.signal))
+    if (refusal !== null) throw refusal
+    if (options.signal?.aborted === true) throw new AbortError(options.signal)
     const { from, answer, fail } = this.#calls.begin<T>(what, options)
     serial.post({
       kind: 'message',

@@ -69,7 +69,7 @@ export class Outbox {
     const checked = checkFrame(frame)
     const session = this.#host.session()
     if (this.#put(session, checked)) return !session!.full
-    if (!this.#keeps(checked)) return false
+    if (!this.#keeps(checked)) return this.#drop && this.#host.phase() !== 'ended'
     this.#waiting!.add(checked).catch(ignore)
     return true
   }

@@ -238,7 +238,7 @@ export class ProcessCore {
       name: this.name,
       phase: this.phase,
       url,
-      attempt: failures,
+      failures,
       reconnects,
       mailboxLength: this.#reception.serial.mailboxLength,
       queuedFrames: this.outbox.waiting,
@@ -259,14 +259,18 @@ export class ProcessCore {
 
   #crash(callback: string, error: Error): void {
     this.events.publish({ type: 'callback-error', callback, error })
-    this.#ending.begin({ ...stopCause(error), type: 'crash' }, { code: 1011 })
+    this.#ending.begin({ ...stopCause(error), type: 'crash', value: undefined }, { code: 1011 })
   }
 
   #linkEnded(other: AnyProcess, reason: EndReason): void {
     if (this.settings.trapExit) this.mail.info({ type: 'exit', process: other, reason } satisfies ExitMessage)
     else if (!reason.normal) {
       const error = reason.error ?? new NoProcessError(other.name ?? 'linked to this one', reason)
-      this.#ending.stop({ ...stopCause(error), type: 'link' }, { code: 1011 }, STOP_TIMEOUT_MS)
+      this.#ending.stop(
+        { ...stopCause(error), type: 'link', value: undefined },
+        { code: 1011 },
+        STOP_TIMEOUT_MS,
+      )
     }
   }
 

@@ -20,7 +20,7 @@ function linksOf(handle: AnyProcess): Links {
 
 /** What others hold of a process. */
 export function makeProcess(core: ProcessCore): Process {
-  const process = {
+  const process: Process = {
     get name() {
       return core.name
     },
@@ -59,11 +59,13 @@ export function makeProcess(core: ProcessCore): Process {
       }),
     status: (options = {}) => core.mail.ask('status', options, callbacks => status(core, callbacks)),
     changeBehaviour: (behaviour, extra, options = {}) =>
-      core.mail.ask('changeBehaviour', options, callbacks =>
-        change(core, callbacks, behaviour as AnyBehaviour, extra),
-      ),
+      core.mail
+        .ask('changeBehaviour', options, callbacks =>
+          change(core, callbacks, behaviour as AnyBehaviour, extra),
+        )
+        .then(() => process as never),
     [Symbol.asyncDispose]: async () => void (await core.stop(undefined)),
-  } satisfies Process as Process
+  }
   cores.set(process, core)
   return process
 }

@@ -148,13 +148,14 @@ export interface Process<
   /**
    * Goes on with another behaviour; `codeChange` of the new one makes the state fit. The connection stays.
    *
+   * @returns this process, with the types of the new behaviour.
    * @throws (rejects) what `codeChange` threw; the behaviour before goes on then.
    */
   changeBehaviour<NewState, NewCast, NewCall, NewAnswer, NewInfo, NewArgs>(
     behaviour: Behaviour<NewState, NewCast, NewCall, NewAnswer, NewInfo, NewArgs>,
     extra?: unknown,
     options?: CallOptions,
-  ): Promise<void>
+  ): Promise<Process<NewState, NewCast, NewCall, NewAnswer, NewInfo>>
 }
 
 /** A process, whatever its messages are. */

@@ -23,7 +23,7 @@ export async function start<
   State,
   Cast = never,
   Call = never,
-  Answer = never,
+  Answer = unknown,
   Info = unknown,
   Args = undefined,
 >(

@@ -94,10 +94,16 @@ export class WaitingFrames {
     for (;;) {
       const waiting = this.#frames.peek()
       if (waiting === undefined) break
-      const sent = send(waiting.frame)
-      if (sent === null) break
+      try {
+        const sent = send(waiting.frame)
+        if (sent === null) break
+        waiting.resolve(sent)
+      } catch (error) {
+        // A fragment that does not fit any more, such as the rest of a message that was cut off by a lost connection.
+        waiting.reject(error as Error)
+        this.#expired(waiting.frame)
+      }
       this.#take()
-      waiting.resolve(sent)
     }
     this.#arm()
   }

@@ -1,13 +1,16 @@
 // Strategy: docs/api.md has tables of codes, options, members and exports, and a table that lags behind is worse than none.
 // The names are read from the sources by the compiler's parser, the values (close codes, statuses, phases, defaults) from
 // the running code; each table must have exactly those, whatever its order.
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import ts from 'typescript'
 import { HandshakeError, resolveHeadLimits } from '../../src/handshake/index.js'
 import { ConnectionError, ProtocolViolation } from '../../src/index.js'
+import { resolveKeepalive } from '../../src/behaviour/keepalive.js'
+import { resolveStartOptions } from '../../src/behaviour/start-options.js'
+import { resolveSupervisorOptions } from '../../src/behaviour/supervisor-options.js'
 import { resolveLimits } from '../../src/protocol/index.js'
 import { resolveDialOptions } from '../../src/transport/dial-options.js'
 import { resolveSocketOptions } from '../../src/transport/socket-options.js'
@@ -104,20 +107,36 @@ t.test('the tables of codes list exactly the codes there are, and what belongs t
   for (const [code, status] of handshake)
     t.equal(Number(status), new HandshakeError(code as never).status, code)
 
+  const reasons = union('src/behaviour/frame-encode-error.ts', 'FrameEncodeReason')
+  t.same(sorted(firstCells(tableBelow('FrameEncodeError', 'Reason'))), sorted(reasons))
+  const processes = firstCells(tableBelow('ProcessError', 'Code', 'Class'))
+  t.same(sorted(processes), sorted(union('src/behaviour/process-error.ts', 'ProcessErrorCode')))
+
+  const warnings = firstCells(tableBelow('Warnings', 'Code'))
+  const warned = readdirSync(join(root, 'src/behaviour')).flatMap(name =>
+    [...read(`src/behaviour/${name}`).matchAll(/\b(?:warn\(|code: )'(WS_\w+)'/g)].map(([, code]) => code),
+  )
+  t.same(sorted(warnings), sorted(warned))
+
   const unknown = [...api.matchAll(/\bWS_\w+/g)]
     .map(([code]) => code)
     .filter(code => ![...violationCodes, ...connectionCodes, ...handshakeCodes].includes(code))
-    .filter(code => !firstCells(usage).includes(code))
-  t.same(
-    sorted([...new Set(unknown)]),
-    ['WS_INVALID_HEAD', 'WS_NOT_CONNECTED'],
-    'and the text names no others',
-  )
+    .filter(code => ![...firstCells(usage), ...processes, ...warnings].includes(code))
+  // The only code of its class.
+  const single = [
+    'WS_BAD_RESPONSE',
+    'WS_FRAME_ENCODE',
+    'WS_INVALID_FRAME',
+    'WS_INVALID_HEAD',
+    'WS_NOT_CONNECTED',
+  ]
+  t.same(sorted([...new Set(unknown)]), single, 'and the text names no others')
   t.end()
 })
 
-/** A default as a table says it: `10,000` or `64 KiB`; null for one in words. */
+/** A default as a table says it: `10,000`, `64 KiB` or `Infinity`; null for one in words. */
 function amount(cell: string): number | null {
+  if (cell === 'Infinity') return Infinity
   const [, digits, unit] = /^([\d,]+)(?: (KiB|MiB))?$/.exec(cell) ?? []
   if (digits === undefined) return null
   return Number(digits.replaceAll(',', '')) * (unit === 'MiB' ? 1024 * 1024 : unit === 'KiB' ? 1024 : 1)
@@ -162,6 +181,104 @@ t.test('the tables of options list exactly the options there are, with their def
   t.same(sorted(firstCells(accepting)), sorted(members('src/transport/listen.ts', 'AcceptOptions')))
   t.end()
 })
+
+/** The value of a constant in a source: a number, or a product of some. */
+function constant(path: string, name: string): number {
+  const [, value] = new RegExp(`^const ${name} = ([\\d_* ]+)$`, 'm').exec(read(path)) ?? []
+  if (value === undefined) throw new Error(`${path} has no number ${name}`)
+  return value
+    .replaceAll('_', '')
+    .split('*')
+    .reduce((product, factor) => product * Number(factor), 1)
+}
+
+t.test(
+  'the tables of what processes are given list exactly the options there are, with their defaults',
+  t => {
+    const options = tableBelow('Options of start', 'Option', 'Default')
+    t.same(sorted(firstCells(options)), sorted(members('src/behaviour/start-options.ts', 'StartOptions')))
+    checkDefaults(t, options, resolveStartOptions({}))
+
+    const keepalive = tableBelow('Keepalive', 'keepalive', 'Default')
+    t.same(sorted(firstCells(keepalive)), sorted(members('src/behaviour/keepalive.ts', 'KeepaliveOptions')))
+    checkDefaults(t, keepalive, resolveKeepalive(undefined))
+
+    const policy = 'src/behaviour/reconnect-policy.ts'
+    const reconnect = tableBelow('Reconnecting', 'reconnect', 'Default')
+    t.same(sorted(firstCells(reconnect)), sorted(members(policy, 'ReconnectOptions')))
+    checkDefaults(t, reconnect, {
+      retries: Infinity,
+      minDelayMs: constant(policy, 'MIN_DELAY_MS'),
+      maxDelayMs: constant(policy, 'MAX_DELAY_MS'),
+      factor: constant(policy, 'FACTOR'),
+      resetAfterMs: constant(policy, 'RESET_AFTER_MS'),
+      onClean: false,
+    })
+    t.match(read(policy), /^const RETRIES = Infinity$/m)
+
+    const queue = 'src/behaviour/waiting-frames.ts'
+    const waiting = tableBelow('Waiting frames', 'whenNotOpen', 'Default')
+    t.same(sorted(firstCells(waiting)), sorted(members(queue, 'QueueOptions')))
+    checkDefaults(t, waiting, {
+      maxBytes: constant(queue, 'MAX_BYTES'),
+      maxFrames: constant(queue, 'MAX_FRAMES'),
+      ttlMs: Infinity,
+    })
+
+    const handle = 'src/behaviour/process.ts'
+    const calls = tableBelow('Process', 'CallOptions', 'Default')
+    t.same(sorted(firstCells(calls)), sorted(members(handle, 'CallOptions')))
+    checkDefaults(t, calls, { timeoutMs: constant('src/behaviour/pending-calls.ts', 'TIMEOUT_MS') })
+    const stops = tableBelow('Process', 'StopOptions', 'Default')
+    t.same(sorted(firstCells(stops)), sorted(members(handle, 'StopOptions')))
+    checkDefaults(t, stops, { timeoutMs: constant('src/behaviour/process-core.ts', 'STOP_TIMEOUT_MS') })
+
+    const supervisors = tableBelow('Supervisors', 'SupervisorOptions', 'Default')
+    const supervisorOptions = members('src/behaviour/supervisor-options.ts', 'SupervisorOptions')
+    t.same(sorted(firstCells(supervisors)), sorted(supervisorOptions))
+    checkDefaults(t, supervisors, resolveSupervisorOptions({}))
+    const children = tableBelow('Supervisors', 'ChildOptions', 'Default')
+    t.same(sorted(firstCells(children)), sorted(members('src/behaviour/child-spec.ts', 'ChildOptions')))
+    checkDefaults(t, children, { shutdownMs: constant('src/behaviour/child-spec.ts', 'SHUTDOWN_MS') })
+
+    const proxies = tableBelow('Proxies', 'ProxyOptions')
+    t.same(sorted(firstCells(proxies)), sorted(members('src/transport/dial-options.ts', 'ProxyOptions')))
+    t.end()
+  },
+)
+
+/** `send(frame), write(frame)` are the members `send` and `write`. */
+const namesIn = (rows: readonly string[][]): string[] =>
+  firstCells(rows).flatMap(cell => [...cell.matchAll(/(\w+)(?:\([^)]*\))?(?:, |$)/g)].map(([, name]) => name))
+
+t.test(
+  'the tables of a process, of what its callbacks get, and of its callbacks list exactly what there is',
+  t => {
+    const handle = 'src/behaviour/process.ts'
+    t.same(sorted(namesIn(tableBelow('Process', 'Member'))), sorted(members(handle, 'Process')))
+    t.same(sorted(namesIn(tableBelow('Self', 'Member'))), sorted(members(handle, 'Self')))
+    const status = members('src/behaviour/behaviour.ts', 'ProcessStatus')
+    t.same(sorted(namesIn(tableBelow('Process', 'ProcessStatus'))), sorted(status))
+
+    const guide = read('docs/behaviour.md')
+    const [callbacks] = tables(guide, 'Callback', 'When')
+    const behaviour = members('src/behaviour/behaviour.ts', 'Behaviour').filter(name => name !== 'version')
+    t.same(sorted(memberNames(callbacks)), sorted(behaviour))
+    const [results] = tables(guide, 'Key')
+    const keys = [...members('src/behaviour/result.ts', 'Result'), 'answer']
+    t.same(sorted(firstCells(results)), sorted(keys.filter(key => !['reconnect', 'stay'].includes(key))))
+    const [statuses] = tables(guide, 'status')
+    t.same(
+      sorted([...namesIn(statuses), 'wasClean']),
+      sorted(members('src/behaviour/disconnect-status.ts', 'DisconnectStatus')),
+    )
+    const ends = tables(guide, 'What happened', 'type').flat()
+    const lost = union('src/behaviour/disconnect-status.ts', 'DisconnectType')
+    const types = [...lost, 'stop', 'crash', 'link']
+    t.same(sorted([...new Set(ends.map(([, type]) => type))]), sorted(types))
+    t.end()
+  },
+)
 
 t.test('the tables of limits list exactly the limits there are, with their defaults', t => {
   const expected = resolveLimits()
@@ -230,9 +347,10 @@ const anchorsOf = (markdown: string): string[] =>
 t.test('links between the documents lead to files and headings that exist', t => {
   const pages = [
     'README.md',
-    'docs/api.md',
-    'docs/sans-io.md',
-    'docs/architecture.md',
+    ...readdirSync(join(root, 'docs'))
+      .filter(name => name.endsWith('.md'))
+      .map(name => `docs/${name}`),
+    'examples/README.md',
     'CONTRIBUTING.md',
     'CHANGELOG.md',
   ]

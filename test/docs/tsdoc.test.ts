@@ -1,5 +1,5 @@
 // Strategy: who imports a name from this package reads its comment in the editor, so a name without one is a fault. The
-// compiler says what the three entries export and where each name comes from, so a re-export cannot hide one. The members
+// compiler says what the entries export and where each name comes from, so a re-export cannot hide one. The members
 // of a class are asked too: all that a user can reach, but for those that only narrow what a base class has.
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -7,7 +7,7 @@ import t from 'tap'
 import ts from 'typescript'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const ENTRIES = ['src/index.ts', 'src/protocol/index.ts', 'src/handshake/index.ts']
+const ENTRIES = ['src/index.ts', 'src/protocol/index.ts', 'src/handshake/index.ts', 'src/testing/index.ts']
 
 const options = {
   module: ts.ModuleKind.NodeNext,
@@ -66,7 +66,7 @@ const program = ts.createProgram(
 for (const entry of ENTRIES) {
   t.test(`every name that ${entry} exports has a comment, and so has every public member of a class`, t => {
     const { problems, names } = undocumented(program, join(root, entry))
-    t.ok(names > 20, `${names} names`)
+    t.ok(names > 10, `${names} names`)
     t.same(problems, [])
     t.end()
   })

@@ -112,7 +112,7 @@ t.test('info: status tells phase, address, queues and round-trip time', async t 
     name: 'feed',
     phase: 'open',
     url: `${FEED}path`,
-    attempt: 0,
+    failures: 0,
     reconnects: 0,
     mailboxLength: 0,
     queuedFrames: 0,

@@ -348,10 +348,10 @@ t.test('state: getState gives your own, status what is known of the connection',
       `${server.url}/websocket?token=secret`,
       {
         init: (args: { readonly seen: number }) => args,
-        formatStatus: ({ phase, url, attempt, state }) => ({
+        formatStatus: ({ phase, url, failures, state }) => ({
           phase,
           path: new URL(url).pathname,
-          attempt,
+          failures,
           state,
         }),
       },
@@ -360,7 +360,7 @@ t.test('state: getState gives your own, status what is known of the connection',
   )
   t.same(await feed.getState(), { seen: 7 })
   t.same(await feed.replaceState(({ seen }) => ({ seen: seen + 1 })), { seen: 8 })
-  t.same(await feed.status(), { phase: 'open', path: '/websocket', attempt: 0, state: { seen: 8 } })
+  t.same(await feed.status(), { phase: 'open', path: '/websocket', failures: 0, state: { seen: 8 } })
 })
 
 t.test('unknown messages: what nobody handles is dropped, and ends nothing', async t => {

@@ -594,7 +594,7 @@ t.test('format_status: edits what status() shows', async t => {
   const { feed } = await connected(t, {
     formatStatus: ({ state, phase, ...rest }) => ({ ...rest, phase, state: state === 1 ? 'one' : '?' }),
   })
-  t.match(await feed.status(), { phase: 'open', state: 'one', attempt: 0, mailboxLength: 0, name: null })
+  t.match(await feed.status(), { phase: 'open', state: 'one', failures: 0, mailboxLength: 0, name: null })
 })
 
 t.test('format_status: may be anything, and without it all is shown', async t => {

@@ -94,7 +94,7 @@ export const echo = (socket: WebSocket): unknown =>
   socket.on('message', (data, binary) => socket.send(data as Buffer, { binary }))
 
 /** A process with a number for a state, that takes texts as casts. */
-export type Feed = Process<number, string, never, never, unknown>
+export type Feed = Process<number, string, never, unknown, unknown>
 
 /** A process and its server. */
 export interface Story {

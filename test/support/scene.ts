@@ -23,6 +23,10 @@ import { concat, type Frame, parseFrames } from './frames.js'
 /** Where the server of a scene is. */
 export const PEER = 'ws://peer.test/'
 
+/** For a server that answers nothing, or what a test wants. */
+export const MUTE = 'ws://mute.test/'
+export const SAFE = 'wss://safe.test/'
+
 /** What `handleDisconnect` of a scene answers. */
 export type Answer = (
   status: DisconnectStatus,
@@ -89,6 +93,14 @@ export class Scene {
     return process
   }
 
+  /** Another server, which answers the first bytes with this, or ends for null; and ends when the client does. */
+  listenRaw(url: string, said: string | null): void {
+    this.network.listenRaw(url, stream => {
+      stream.on('error', () => {}).on('end', () => stream.destroy())
+      stream.once('data', () => (said === null ? stream.end() : stream.write(said)))
+    })
+  }
+
   /** When the server was called, in milliseconds of the clock. */
   get times(): number[] {
     return this.server.attempts.map(({ atMs }) => atMs)
@@ -122,6 +134,12 @@ export class Scene {
     return this.network.runUntil(() => this.connections.length >= count && this.sockets.length >= count)
   }
 
+  /** Ends all links, those that nothing gets through too. */
+  async cut(): Promise<void> {
+    for (const link of this.server.links) link.reset()
+    await this.network.settle()
+  }
+
   /** Ends the process, if it has not ended, and looks whether anything is left. */
   async over(process: Pick<Process, 'stop'>): Promise<EndReason> {
     const reason = await this.network.run(process.stop())
@@ -134,4 +152,17 @@ export class Scene {
     this.#t.equal(this.ends.length, 1, 'terminate was called once')
     this.#t.same(this.network.leaks(), [], 'nothing is left')
   }
+}
+
+/** When pings went out, and misses were counted, from now on. */
+export function pingsSeen(process: Pick<Process, 'debug'>): {
+  readonly pings: number[]
+  readonly misses: number[][]
+} {
+  const seen = { pings: [] as number[], misses: [] as number[][] }
+  process.debug.subscribe(({ event, at }) => {
+    if (event.type === 'keepalive-ping') seen.pings.push(at)
+    if (event.type === 'keepalive-miss') seen.misses.push([at, event.missed])
+  })
+  return seen
 }

@@ -5,6 +5,7 @@ const before = process.getActiveResourcesInfo().toSorted()
 const main = await import('../../src/index.js')
 const protocol = await import('../../src/protocol/index.js')
 const handshake = await import('../../src/handshake/index.js')
+const testing = await import('../../src/testing/index.js')
 
 t.test('importing the package starts nothing', t => {
   t.strictSame(process.getActiveResourcesInfo().toSorted(), before)
@@ -15,19 +16,46 @@ t.test('importing the package starts nothing', t => {
 t.test('the main entry exports exactly these names', t => {
   t.strictSame(Object.keys(main).toSorted(), [
     'AbortError',
+    'AlreadyStartedError',
+    'BadResponseError',
+    'CallTimeoutError',
+    'CallingSelfError',
+    'ChildStartError',
     'CloseCode',
     'ConnectionError',
+    'FrameEncodeError',
     'HandshakeError',
+    'Initial',
+    'InvalidFrameError',
     'InvalidHeadError',
+    'NoProcessError',
     'NotConnectedError',
+    'ProcessError',
     'ProtocolViolation',
+    'RestartIntensityError',
     'UsageError',
     'attach',
+    'call',
+    'cast',
+    'childSpec',
     'connect',
+    'defineBehaviour',
+    'eventText',
     'headerValue',
+    'idle',
+    'info',
     'listen',
+    'once',
     'parseTarget',
+    'reconnect',
+    'reply',
+    'send',
+    'setGlobalRegistry',
+    'start',
+    'startSupervisor',
+    'stop',
     'systemClock',
+    'whereis',
   ])
   t.end()
 })
@@ -53,6 +81,16 @@ t.test('the handshake entry exports exactly these names', t => {
     'resolveHeadLimits',
     'unexpectedStatus',
     'verifyResponse',
+  ])
+  t.end()
+})
+
+t.test('the testing entry exports exactly these names', t => {
+  t.strictSame(Object.keys(testing).toSorted(), [
+    'NetworkError',
+    'StalledError',
+    'VirtualClock',
+    'VirtualNetwork',
   ])
   t.end()
 })

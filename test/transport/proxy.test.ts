@@ -1,6 +1,5 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
-import type { Duplex } from 'node:stream'
 import t, { type Test } from 'tap'
 import { connect } from '../../src/index.js'
 import type { ConnectEvent } from '../../src/transport/connect-event.js'
@@ -358,27 +357,21 @@ t.test("proxy: 'env' asks the environment at each dial", async t => {
 })
 
 t.test('serialize: through a proxy each name and port counts as a host', async t => {
-  const servers = [await rawServer(t), await rawServer(t)]
+  const server = await rawServer(t)
   const proxy = await connectProxy(t)
-  const open = (port: number): ReturnType<typeof connect> =>
-    connect(`ws://${NAME}:${port}/`, { serialize: true, proxy: proxy.url })
-  const first = open(servers[0].port)
-  const second = open(servers[0].port)
-  const other = open(servers[1].port)
-  const peers: Duplex[] = []
-  const accept = async (
-    server: (typeof servers)[0],
-    connecting: ReturnType<typeof connect>,
-  ): Promise<void> => {
-    const peer = await server.accepted()
-    peers.push(peer.stream)
-    const head = await peer.head()
-    t.equal(proxy.asked.length, server === servers[0] && peers.length > 2 ? 3 : 2)
-    peer.write(acceptance(head))
-    ;(await connecting).terminate()
-  }
-  await until(() => proxy.asked.length === 2, 'two tunnels at once')
-  await accept(servers[1], other)
-  await accept(servers[0], first)
-  await accept(servers[0], second)
+  const open = (name: string): ReturnType<typeof connect> =>
+    connect(`ws://${name}:${server.port}/`, { serialize: true, proxy: proxy.url })
+  const [first, second, other] = [open('a.invalid'), open('a.invalid'), open('b.invalid')]
+  const peers = [await server.accepted(), await server.accepted()]
+  const heads = await Promise.all(peers.map(peer => peer.head()))
+  const hosts = heads.map(head => headerOf(head, 'host'))
+  const names = new Set([`a.invalid:${server.port}`, `b.invalid:${server.port}`])
+  t.same(new Set(hosts), names, 'two names at once')
+  t.equal(proxy.asked.length, 2)
+  for (const [i, peer] of peers.entries()) peer.write(acceptance(heads[i]))
+  const third = await server.accepted()
+  const head = await third.head()
+  t.equal(headerOf(head, 'host'), `a.invalid:${server.port}`, 'the same name only when it is open')
+  third.write(acceptance(head))
+  for (const socket of await Promise.all([first, second, other])) socket.terminate()
 })
