@@ -166,7 +166,7 @@ function isHopeless({ httpResponse }: DisconnectStatus, fresh: boolean): boolean
   const { status } = httpResponse
   // A token that has expired in between is no reason to give up, when the next attempt has another.
   if (fresh && (status === 401 || status === 403)) return false
-  return status >= 300 && status < 500 && ![408, 425, 429].includes(status)
+  return status >= 200 && status < 500 && ![408, 425, 429].includes(status)
 }
 
 /** RFC 9110 10.2.3, in seconds; dates are not looked at, since the clocks need not agree. */

@@ -162,15 +162,31 @@ function partsOf(frame: TextFrame | BinaryFrame): Payload | PayloadParts {
   return isStreamed(frame) && !(data instanceof Blob) ? ofType(type, frame.data) : (data as Payload)
 }
 
-async function* ofType(type: 'text' | 'binary', parts: PayloadParts): AsyncGenerator<Payload, void> {
-  let empty = true
-  for await (const part of parts as Iterable<Payload> | AsyncIterable<Payload>) {
-    empty = false
-    if ((typeof part === 'string') !== (type === 'text')) {
-      throw new UsageError('WS_BAD_DATA', `a part of a ${type} message is of another type`)
-    }
-    yield part
+/** Not a generator: that would not hand on a `return()` while it waits for a part, and the source would never hear of the end. */
+function ofType(type: 'text' | 'binary', parts: PayloadParts): AsyncIterable<Payload> {
+  const source = parts as Iterable<Payload> | AsyncIterable<Payload>
+  return {
+    [Symbol.asyncIterator]: () => {
+      const iterator: Iterator<Payload> | AsyncIterator<Payload> =
+        Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]()
+      let empty = true
+      return {
+        next: async () => {
+          const result = await iterator.next()
+          // Here its type is known: no parts at all are an empty message, as with a Blob.
+          const nothing = empty && result.done === true
+          empty = false
+          if (nothing) return { done: false, value: type === 'text' ? '' : new Uint8Array(0) }
+          if (result.done !== true && (typeof result.value === 'string') !== (type === 'text')) {
+            throw new UsageError('WS_BAD_DATA', `a part of a ${type} message is of another type`)
+          }
+          return result
+        },
+        return: async () => {
+          await iterator.return?.()
+          return { done: true, value: undefined }
+        },
+      }
+    },
   }
-  // Here its type is known: no parts at all are an empty message, as with a Blob.
-  if (empty) yield type === 'text' ? '' : new Uint8Array(0)
 }

@@ -34,6 +34,7 @@ export type ConnectionErrorCode =
   | 'WS_TARGET_FAILED'
   | 'WS_TARGET_TIMEOUT'
   | 'WS_KEEPALIVE_TIMEOUT'
+  | 'WS_PONG_MISSING'
 
 const TABLE: Record<ConnectionErrorCode, { readonly phase: ConnectionPhase; readonly text: string }> = {
   WS_DNS_FAILED: { phase: 'dns', text: 'lookup of $peer failed' },
@@ -58,6 +59,7 @@ const TABLE: Record<ConnectionErrorCode, { readonly phase: ConnectionPhase; read
   WS_TARGET_FAILED: { phase: 'target', text: 'where to connect to could not be found out' },
   WS_TARGET_TIMEOUT: { phase: 'target', text: 'where to connect to was not said in time' },
   WS_KEEPALIVE_TIMEOUT: { phase: 'open', text: '$peer did not answer the keepalive pings' },
+  WS_PONG_MISSING: { phase: 'open', text: '$peer leaves too many pings unanswered' },
   WS_CLOSED_LOCALLY: { phase: 'open', text: 'connection to $peer was ended on this side' },
 }
 

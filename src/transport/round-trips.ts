@@ -8,14 +8,20 @@ interface Waiting {
   readonly reject: (error: Error) => void
 }
 
+/** More pings than this are not waited for. The keepalive has one out at a time. */
+const MAX_WAITING = 1024
+
 /** Pings that wait for their pong. RFC 6455 5.5.3: a pong answers the ping with its payload, and all pings before that one. */
 export class RoundTrips {
   readonly #clock: Clock
+  readonly #unanswered: () => Error
   #waiting: Waiting[] = []
   #count = 0
 
-  constructor(clock: Clock) {
+  /** @param unanswered - the error for a ping that is given up because too many others wait. */
+  constructor(clock: Clock, unanswered: () => Error) {
     this.#clock = clock
+    this.#unanswered = unanswered
   }
 
   /** A payload that no other ping of this connection has. */
@@ -30,6 +36,8 @@ export class RoundTrips {
     return quiet(
       new Promise((resolve, reject) => {
         this.#waiting.push({ payload: copy, sentAt: this.#clock.now(), resolve, reject })
+        // A peer may send data for ever, and never a pong.
+        if (this.#waiting.length > MAX_WAITING) this.#waiting.shift()?.reject(this.#unanswered())
       }),
     )
   }

@@ -69,7 +69,7 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
     this.#settings = settings
     this.#connection = new Connection(origin.role, settings)
     this.#incoming = new Incoming(this.#source(), settings)
-    this.#pings = new RoundTrips(settings.clock)
+    this.#pings = new RoundTrips(settings.clock, () => new ConnectionError('WS_PONG_MISSING', origin.peer))
     this.closed = new Promise(resolve => {
       this.#resolveClosed = resolve
     })

@@ -2,7 +2,15 @@
 // before is left in it. All in virtual time.
 import type { Duplex } from 'node:stream'
 import t, { type Test } from 'tap'
-import { start, type StartOptions, type StartTarget, type TargetRequest } from '../../src/index.js'
+import { failedStatus } from '../../src/behaviour/disconnect-status.js'
+import { ReconnectPolicy } from '../../src/behaviour/reconnect-policy.js'
+import {
+  HandshakeError,
+  start,
+  type StartOptions,
+  type StartTarget,
+  type TargetRequest,
+} from '../../src/index.js'
 import { buildFrame, show } from '../support/frames.js'
 import { acceptance, headerOf } from '../support/raw-peer.js'
 import { PEER, Scene } from '../support/scene.js'
@@ -250,6 +258,19 @@ t.test('a server that refuses for good ends the process; one that may change its
   for (const status of HOPELESS) t.equal(await attemptsAgainst(t, status), 1, `${status}`)
   for (const status of [408, 425, 429, 500, 501, 502, 503, 504, 511, 599])
     t.equal(await attemptsAgainst(t, status), 4, `${status}`)
+})
+
+t.test('a page instead of a handshake, HTTP 200, is for good too', t => {
+  const httpResponse = { status: 200, reason: 'OK', headers: [], body: new Uint8Array(0) }
+  const status = failedStatus(new HandshakeError('WS_HANDSHAKE_STATUS', { response: httpResponse }), {
+    attempt: 1,
+    target: '',
+    unsent: [],
+  })
+  t.equal(new ReconnectPolicy({}, () => 0.5).decide(status, false), null)
+  const later = { ...status, httpResponse: { ...httpResponse, status: 503 } }
+  t.equal(new ReconnectPolicy({}, () => 0.5).decide(later, false), 500)
+  t.end()
 })
 
 t.test('401 and 403 are not for good when the next attempt has another token', async t => {

@@ -200,8 +200,8 @@ t.test('terminate comes once, last, when the connection is gone', async t => {
     if (how === 'stop') void feed.stop()
     else if (how === 'remote') void stage.socket.close(4000)
     else if (how === 'lost') stage.server.link.reset()
-    else feed.info('go' as never)
-    feed.info('late' as never)
+    else feed.info('go')
+    feed.info('late')
     await stage.ended(t, feed)
     t.same(log, how === 'remote' || how === 'lost' ? ['disconnect', 'terminate'] : ['terminate'])
     t.equal(feed.phase, 'ended')
@@ -272,7 +272,7 @@ t.test('rule 3: handlePong tells which pong answers a ping, and how long that to
   stage.socket.pong('nobody asked')
   await stage.network.run(feed.send({ type: 'ping', data: 'sent' }))
   await stage.network.advance(10)
-  feed.info('go' as never)
+  feed.info('go')
   await stage.network.advance(100)
   t.same(seen, [
     ['nobody asked', { rttMs: null, solicited: false }],
@@ -441,9 +441,8 @@ for (const [phase, { options, enter }] of Object.entries(PHASES)) {
       { ...options, name: `status ${phase}`, whenNotOpen: 'queue' },
     )
     const leave = await enter(stage, feed)
-    const { run } = stage.network
     t.equal(feed.phase, phase)
-    t.equal(await run.call(stage.network, feed.getState()), 1)
+    t.equal(await stage.network.run(feed.getState()), 1)
     t.equal(await stage.network.run(feed.replaceState(state => state + 1)), 2)
     t.equal(await stage.network.run(feed.getState()), 2)
     const error = new Error('not this one')

@@ -6,6 +6,12 @@ import { CALLBACKS, Run } from '../support/callback-run.js'
 import { failure, turn } from '../support/servers.js'
 import { Stage, STAGE } from '../support/stage.js'
 
+const rejecting = (thrown: unknown) => (): Promise<never> => Promise.reject(thrown)
+
+const throwing = (thrown: unknown) => (): never => {
+  throw thrown
+}
+
 /** What no callback may answer. `state` is added to what is an object: none of a bad answer takes effect. */
 const BAD: readonly (readonly [name: string, answer: unknown])[] = [
   ['a string', 'ok'],
@@ -60,10 +66,6 @@ for (const callback of Object.keys(CALLBACKS)) {
         `${name}: 1011 and nothing else, no handleDisconnect, terminate with the state from before`,
       )
       t.same([run.heard().length, run.statuses.length, run.ends.length], [1, 0, 1], name)
-    }
-    const rejecting = (thrown: unknown) => (): Promise<never> => Promise.reject(thrown)
-    const throwing = (thrown: unknown) => (): never => {
-      throw thrown
     }
     await crash('an error', throwing(error), { error })
     await crash('something that is no error', throwing('boom'), { error: { cause: 'boom' } })
@@ -196,7 +198,7 @@ for (const [how, fail] of Object.entries(FAILING)) {
         stage.server.link.reset()
         await stage.network.settle()
       }
-      feed.info('go' as never)
+      feed.info('go')
       t.match(await stage.ended(t, feed), { type: 'crash', normal: false, error })
       t.equal(ends.length, 1)
       t.equal(stage.server.attempts.length, connected ? 1 : 0)
@@ -303,11 +305,11 @@ t.test('rule 8: an abnormal end that nobody would hear of is a warning, and no o
     },
   }
   const unheard = await start(STAGE, behaviour, { ...stage.network.startOptions, name: 'unheard' })
-  unheard.info('go' as never)
+  unheard.info('go')
   await stage.network.settle()
   const heard = await stage.start(behaviour)
   const { ended } = heard
-  heard.info('go' as never)
+  heard.info('go')
   t.match(await stage.network.run(ended), { type: 'crash' })
   await turn()
   t.equal(warnings.length, 1)

@@ -193,7 +193,7 @@ t.test('self.stop() in any callback ends the process once that is done', async t
             log.push('callback')
           },
           terminate: (reason: EndReason) => void log.push(`terminate ${String(reason.value)}`),
-        } as Behaviour<number, string, string>,
+        },
         { reconnect: true },
       )
       await stage.network.run(feed.connect().catch(() => {}))

@@ -286,7 +286,7 @@ t.test('call: a process cannot wait for itself, but for another', async t => {
   const stage = new Stage(t)
   const other = await stage.start({
     init: () => 7,
-    handleCall: (_: string) => ({ answer: 'from the other' }),
+    handleCall: (_message: string) => ({ answer: 'from the other' }),
   })
   const failures: unknown[] = []
   const answers: unknown[] = []

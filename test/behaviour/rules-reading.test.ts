@@ -6,6 +6,8 @@ import { PHASES } from '../support/phases.js'
 import { failure } from '../support/servers.js'
 import { type Gate, gate, Stage } from '../support/stage.js'
 
+const text = (data: Uint8Array): string => Buffer.from(data).toString()
+
 const numbers = (count: number): string[] => Array.from({ length: count }, (_, at) => String(at))
 
 /** How a callback may take its time. */
@@ -121,7 +123,6 @@ t.test('rule 1: messages, pings and pongs keep the order they came in', async t 
       }
     },
   })
-  const text = (data: string | Uint8Array): string => Buffer.from(data).toString()
   const process = await stage.start({
     // Every third one takes a while, so that the rest comes by way of the queue.
     handleFrame: ({ data }) => {
@@ -327,7 +328,6 @@ t.test('rule 15: a message that gives its own credit back goes on for ever', asy
 t.test('rule 15: without credits pings, pongs, casts and the end are handled all the same', async t => {
   const log: string[] = []
   const stage = new Stage(t)
-  const text = (data: Uint8Array): string => Buffer.from(data).toString()
   const process: Process<undefined, string> = await stage.start(
     {
       init: () => undefined,

@@ -48,7 +48,7 @@ class Sender {
         handleDisconnect: status => void sender.statuses.push(status),
         terminate: reason => void sender.ends.push(reason),
         ...more,
-      } as Behaviour<number, string, string, string, string>,
+      },
       { keepalive: false, ...options },
     )
     return sender
@@ -97,8 +97,18 @@ t.test('rule 2: every way to send, from outside and from inside, in the order of
   t.same(
     stage.heard().map(frame => JSON.parse(frame.slice('text '.length)) as string),
     [
-      ...['connect 1', 'connect 2', 'connect 3', 'connect 4'],
-      ...['outside 1', 'outside 2', 'cast 1', 'cast 2', 'cast 3', 'call 1', 'call 2', 'last'],
+      'connect 1',
+      'connect 2',
+      'connect 3',
+      'connect 4',
+      'outside 1',
+      'outside 2',
+      'cast 1',
+      'cast 2',
+      'cast 3',
+      'call 1',
+      'call 2',
+      'last',
     ],
   )
   await stage.over(t, feed)
@@ -276,13 +286,12 @@ for (const [phase, { options, enter }] of Object.entries(PHASES)) {
 }
 
 t.test('rule 2: a queue has room for so many frames and bytes, and no more', async t => {
-  const bytes = (length: number): Uint8Array => new Uint8Array(length)
   const cases: readonly (readonly [StartOptions['whenNotOpen'], readonly Frame[], Frame])[] = [
     [{ type: 'queue', maxFrames: 2 }, ['a', 'b'], 'c'],
     [{ type: 'queue', maxFrames: 0 }, [], 'c'],
-    [{ type: 'queue', maxBytes: 10 }, ['12345', bytes(4)], 'ab'],
+    [{ type: 'queue', maxBytes: 10 }, ['12345', new Uint8Array(4)], 'ab'],
     [{ type: 'queue', maxBytes: 0 }, ['', ''], 'c'],
-    ['queue', [bytes(1024 * 1024)], 'c'],
+    ['queue', [new Uint8Array(1024 * 1024)], 'c'],
     ['queue', Array.from({ length: 1024 }, () => ''), ''],
   ]
   for (const [whenNotOpen, fitting, surplus] of cases) {
@@ -377,7 +386,10 @@ t.test('rule 2: a fragment that fits no message is its sender’s fault, even if
   await sender.connect()
   t.match(await stage.network.run(waiting), { name: 'FrameEncodeError', reason: 'fragment-sequence' })
   await stage.network.run(behind)
-  t.throws(() => feed.write({ type: 'continuation', data: 'of nothing' }), { name: 'FrameEncodeError', code: 'WS_FRAME_ENCODE' })
+  t.throws(() => feed.write({ type: 'continuation', data: 'of nothing' }), {
+    name: 'FrameEncodeError',
+    code: 'WS_FRAME_ENCODE',
+  })
   t.equal(feed.phase, 'open')
   t.same(stage.heard(), ['text "behind"'])
   await stage.over(t, feed)

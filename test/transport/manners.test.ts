@@ -195,3 +195,14 @@ t.test('a message of 8 GiB fails with 1009 from its header, even without a limit
   peer.write(Uint8Array.of(0x82, 0xff, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0))
   t.match(await loop, { code: 'WS_MESSAGE_TOO_BIG', closeCode: 1009 })
 })
+
+t.test('pings that are never answered do not pile up', async t => {
+  const { socket, stream } = await openInMemory(t)
+  const first = socket.ping()
+  const rest = Array.from({ length: 1023 }, () => socket.ping('x'))
+  const last = socket.ping('y')
+  t.match(await failure(first), { code: 'WS_PONG_MISSING', phase: 'open' })
+  stream.deliver({ opcode: 10, payload: 'y' })
+  t.ok((await last) >= 0)
+  t.equal((await Promise.all(rest)).length, 1023, 'a pong answers the pings before it too')
+})
