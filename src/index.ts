@@ -56,7 +56,7 @@ export type {
   PingPongFrame,
   TextFrame,
 } from './behaviour/frame.js'
-export { type From, reply } from './behaviour/from.js'
+export { type From, refuse, reply } from './behaviour/from.js'
 export { InvalidFrameError } from './behaviour/invalid-frame-error.js'
 export type { KeepaliveOptions } from './behaviour/keepalive.js'
 export type { ExitMessage } from './behaviour/links.js'

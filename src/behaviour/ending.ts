@@ -122,8 +122,8 @@ export class Ending {
 
 /** Says something that nobody else would hear. Node prints it, unless the program listens to `'warning'`. */
 export function warn(code: string, message: string, error: unknown): void {
-  const detail = error instanceof Error ? (error.stack ?? error.message) : String(error)
-  process.emitWarning(message, { type: 'SansocketWarning', code, detail })
+  const detail = error instanceof Error ? { detail: error.stack ?? error.message } : {}
+  process.emitWarning(message, { type: 'SansocketWarning', code, ...detail })
 }
 
 /** Whatever was thrown, as an error. */

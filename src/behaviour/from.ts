@@ -1,7 +1,11 @@
-/** Who made a call: answer it with {@link reply}, once, now or later, from anywhere. */
+/** Who made a call: answer it with {@link reply}, or {@link refuse} it; once, now or later, from anywhere. */
 export interface From<Answer> {
+  /** False when it was answered, or nobody waits for the answer any more. */
+  readonly waiting: boolean
   /** @internal */
   readonly settle: (answer: Answer) => boolean
+  /** @internal */
+  readonly fail: (error: unknown) => boolean
 }
 
 /**
@@ -11,4 +15,13 @@ export interface From<Answer> {
  */
 export function reply<Answer>(from: From<Answer>, answer: Answer): boolean {
   return from.settle(answer)
+}
+
+/**
+ * Refuses a call: it rejects with `error`, and the process goes on.
+ *
+ * @returns false when it was answered already, or nobody waits for the answer any more.
+ */
+export function refuse<Answer>(from: From<Answer>, error: Error): boolean {
+  return from.fail(error)
 }

@@ -53,16 +53,14 @@ const OPTIONS: Readonly<Record<keyof KeepaliveOptions, true>> = {
  *
  * @throws UsageError `WS_BAD_OPTION`.
  */
-export function resolveKeepalive(options: KeepaliveOptions | number | false | undefined): KeepaliveSettings {
-  const given =
-    options === false
-      ? { intervalMs: Infinity }
-      : typeof options === 'number'
-        ? { intervalMs: options }
-        : options === undefined
-          ? {}
-          : options
-  requireOptions(given, OPTIONS)
+export function resolveKeepalive(
+  options: KeepaliveOptions | number | boolean | undefined,
+): KeepaliveSettings {
+  if (options !== undefined && !['object', 'number', 'boolean'].includes(typeof options)) {
+    throw new UsageError('WS_BAD_OPTION', 'keepalive must be an interval in milliseconds, false, or options')
+  }
+  const given = optionsOf(options)
+  requireOptions(given, OPTIONS, 'keepalive')
   const { maxMissed = 1, payload } = given
   if (!(maxMissed >= 1)) throw new UsageError('WS_BAD_OPTION', 'keepalive.maxMissed must be at least 1')
   const bytes =
@@ -79,6 +77,12 @@ export function resolveKeepalive(options: KeepaliveOptions | number | false | un
     countAnyData: given.countAnyData ?? true,
     payload,
   }
+}
+
+function optionsOf(options: KeepaliveOptions | number | boolean | undefined): KeepaliveOptions {
+  if (options === undefined || options === true) return {}
+  if (options === false) return { intervalMs: Infinity }
+  return typeof options === 'number' ? { intervalMs: options } : options
 }
 
 /** What the keepalive needs of its connection. */

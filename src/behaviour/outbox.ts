@@ -48,11 +48,15 @@ export class Outbox {
     return this.#waiting?.length ?? 0
   }
 
-  /** Sends a frame of the user's, with a promise. */
-  send(frame: Frame): Promise<void> {
+  /**
+   * Sends a frame of the user's, with a promise.
+   *
+   * @param first - the process itself sends: what `handleConnect` has to say goes before what waited for a connection.
+   */
+  send(frame: Frame, first = false): Promise<void> {
     try {
       const checked = checkFrame(frame)
-      const sent = this.#sendOn(this.#host.session(), checked)
+      const sent = this.#sendOn(this.#session(first), checked)
       if (sent !== null) return sent
       const phase = this.#host.phase()
       if (this.#drop && phase !== 'ended') return SENT
@@ -65,9 +69,9 @@ export class Outbox {
   }
 
   /** Sends a frame of the user's. @returns whether it was accepted and there is room for more. */
-  write(frame: Frame): boolean {
+  write(frame: Frame, first = false): boolean {
     const checked = checkFrame(frame)
-    const session = this.#host.session()
+    const session = this.#session(first)
     if (this.#put(session, checked)) return !session!.full
     if (!this.#keeps(checked)) return this.#drop && this.#host.phase() !== 'ended'
     this.#waiting!.add(checked).catch(ignore)
@@ -104,6 +108,11 @@ export class Outbox {
       ...this.takeUnsent(),
       ...(this.#waiting?.end(ended) ?? []),
     ]
+  }
+
+  /** The connection there is, unless others wait for it to be ready. */
+  #session(first: boolean): Session | null {
+    return first || this.waiting === 0 ? this.#host.session() : null
   }
 
   /** A Close frame is for the connection that is there. */

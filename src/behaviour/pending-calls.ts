@@ -11,7 +11,7 @@ const TIMEOUT_MS = 5000
 /** Calls that wait for their answer: each one ends by it, by its time limit, by its signal, or with the process. */
 export class PendingCalls {
   readonly #clock: Clock
-  readonly #rejects = new Set<(error: Error) => void>()
+  readonly #rejects = new Set<(error: Error) => unknown>()
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -43,11 +43,13 @@ export class PendingCalls {
       signal?.removeEventListener('abort', abort)
       return this.#rejects.delete(fail)
     }
-    const fail = (error: unknown): void => {
-      if (done()) reject(error)
+    const fail = (error: unknown): boolean => {
+      if (!done()) return false
+      reject(error)
+      return true
     }
-    const abort = (): void => fail(new AbortError(signal!))
-    const cancel = after(this.#clock, timeoutMs, () => fail(new CallTimeoutError(what, timeoutMs)))
+    const abort = (): void => void fail(new AbortError(signal!))
+    const cancel = after(this.#clock, timeoutMs, () => void fail(new CallTimeoutError(what, timeoutMs)))
     this.#rejects.add(fail)
     signal?.addEventListener('abort', abort)
     const settle = (value: Answer): boolean => {
@@ -55,7 +57,15 @@ export class PendingCalls {
       resolve(value)
       return true
     }
-    return { from: { settle }, answer, fail }
+    const rejects = this.#rejects
+    const from: From<Answer> = {
+      get waiting() {
+        return rejects.has(fail)
+      },
+      settle,
+      fail,
+    }
+    return { from, answer, fail }
   }
 
   /** No answer will come any more. */

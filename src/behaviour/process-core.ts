@@ -266,11 +266,8 @@ export class ProcessCore {
     if (this.settings.trapExit) this.mail.info({ type: 'exit', process: other, reason } satisfies ExitMessage)
     else if (!reason.normal) {
       const error = reason.error ?? new NoProcessError(other.name ?? 'linked to this one', reason)
-      this.#ending.stop(
-        { ...stopCause(error), type: 'link', value: undefined },
-        { code: 1011 },
-        STOP_TIMEOUT_MS,
-      )
+      const cause: Cause = { ...stopCause(error), type: 'link', value: undefined }
+      this.#ending.stop(cause, { code: 1011 }, STOP_TIMEOUT_MS)
     }
   }
 

@@ -51,13 +51,20 @@ export class NoProcessError extends ProcessError {
   constructor(shown: string, reason: EndReason | null) {
     super(
       'WS_NO_PROCESS',
-      reason === null ? `there is no process ${shown}` : `the process ${shown} has ended`,
+      reason === null
+        ? `there is no process ${shown}`
+        : `the process ${shown} has ended (${showReason(reason)})`,
       {
         cause: reason?.error ?? undefined,
       },
     )
     this.reason = reason
   }
+}
+
+/** How a process ended, in a few words: `remote 1001 bye`, `stop`. */
+function showReason({ type, code, text }: EndReason): string {
+  return [type, code, text].filter(part => part !== null && part !== '').join(' ')
 }
 
 /** A call was not answered in time. It may still be handled; its answer goes nowhere. */

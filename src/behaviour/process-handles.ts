@@ -3,6 +3,7 @@ import type { ProcessStatus } from './behaviour.js'
 import type { AnyBehaviour, Callbacks } from './callbacks.js'
 import { warn } from './ending.js'
 import type { Links } from './links.js'
+import { requireBehaviour } from './require-behaviour.js'
 import type { ProcessCore } from './process-core.js'
 import { NoProcessError } from './process-error.js'
 import type { AnyProcess, Process, Self } from './process.js'
@@ -61,7 +62,7 @@ export function makeProcess(core: ProcessCore): Process {
     changeBehaviour: (behaviour, extra, options = {}) =>
       core.mail
         .ask('changeBehaviour', options, callbacks =>
-          change(core, callbacks, behaviour as AnyBehaviour, extra),
+          change(core, callbacks, requireBehaviour(behaviour), extra),
         )
         .then(() => process as never),
     [Symbol.asyncDispose]: async () => void (await core.stop(undefined)),
@@ -86,8 +87,8 @@ export function makeSelf(core: ProcessCore): Self {
       return core.rttMs
     },
     now: () => core.settings.clock.now(),
-    send: frame => core.outbox.send(frame),
-    write: frame => core.outbox.write(frame),
+    send: frame => core.outbox.send(frame, true),
+    write: frame => core.outbox.write(frame, true),
     cast: message => core.mail.cast(message),
     info: message => core.mail.info(message),
     sendAfter: (message, delayMs) => core.mail.sendAfter(message, delayMs),

@@ -83,7 +83,7 @@ export class ReconnectPolicy {
    * @throws UsageError `WS_BAD_OPTION`.
    */
   constructor(options: ReconnectOptions, random: () => number) {
-    requireOptions(options, OPTIONS)
+    requireOptions(options, OPTIONS, 'reconnect')
     const { retries = RETRIES, first = FIRST, factor = FACTOR, jitter = 'full', decide } = options
     requireThat(
       retries === Infinity || (Number.isInteger(retries) && retries >= 0),

@@ -26,8 +26,8 @@ export interface StartOptions<Args = undefined> extends Omit<ConnectOptions, 'on
   readonly handleInitialFailure?: boolean | undefined
   /** How to connect again; `true` for the defaults. Default false: a process whose connection is lost ends. */
   readonly reconnect?: ReconnectOptions | boolean | undefined
-  /** Pings that find a dead connection; a number is an interval, `false` is none. Default every 20,000. */
-  readonly keepalive?: KeepaliveOptions | number | false | undefined
+  /** Pings that find a dead connection; a number is an interval, `false` is none. Default `true`, every 20,000. */
+  readonly keepalive?: KeepaliveOptions | number | boolean | undefined
   /** What happens to a frame while there is no open connection. Default `'error'`. */
   readonly whenNotOpen?: WhenNotOpen | undefined
   /**

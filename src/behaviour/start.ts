@@ -1,12 +1,12 @@
 import type { Behaviour } from './behaviour.js'
-import type { AnyBehaviour } from './callbacks.js'
 import { UsageError } from '../protocol/index.js'
 import { parseTarget } from '../transport/target.js'
 import { claimName } from './claim-name.js'
-import { showName } from './names.js'
+import { isName, showName } from './names.js'
 import { ProcessCore } from './process-core.js'
 import { link as linkProcesses, requireProcess } from './process-handles.js'
 import type { AnyProcess, Process } from './process.js'
+import { requireBehaviour } from './require-behaviour.js'
 import { resolveStartOptions, type StartOptions } from './start-options.js'
 import type { StartTarget } from './start-target.js'
 
@@ -31,18 +31,17 @@ export async function start<
   behaviour: Behaviour<State, Cast, Call, Answer, Info, Args>,
   options: StartOptions<Args> = {},
 ): Promise<Process<State, Cast, Call, Answer, Info>> {
-  if (typeof behaviour !== 'object' || behaviour === null) {
-    throw new UsageError('WS_BAD_OPTION', 'a behaviour is an object of callbacks')
-  }
+  const callbacks = requireBehaviour(behaviour)
   const settings = resolveStartOptions(options)
-  if (typeof target !== 'function') {
-    parseTarget(typeof target === 'string' || target instanceof URL ? target : target.url)
-  }
+  requireTarget(target)
   const { name, link } = options
+  if (name !== undefined && !isName(name)) {
+    throw new UsageError('WS_BAD_OPTION', 'name must be a text, { via, key } or { global }')
+  }
   for (const other of linked(link)) requireProcess(other)
   // A name must be claimed before there is a process, by something that stands for it.
   let release: (() => unknown) | null = null
-  const core = new ProcessCore(behaviour as AnyBehaviour, target, settings, {
+  const core = new ProcessCore(callbacks, target, settings, {
     name: name === undefined ? null : showName(name),
     release: () => release?.(),
   })
@@ -52,6 +51,17 @@ export async function start<
     for (const other of linked(link)) linkProcesses(core, other)
   })
   return process as Process<State, Cast, Call, Answer, Info>
+}
+
+function requireTarget(target: StartTarget): void {
+  if (typeof target === 'function') return
+  if (typeof target === 'string' || target instanceof URL) parseTarget(target)
+  else if (typeof target === 'object' && target !== null && 'url' in target) parseTarget(target.url)
+  else
+    throw new UsageError(
+      'WS_BAD_URL',
+      `a target is a URL, { url, … } or a function, and not ${String(target)}`,
+    )
 }
 
 function linked(link: AnyProcess | readonly AnyProcess[] | undefined): readonly AnyProcess[] {

@@ -53,7 +53,7 @@ export class WaitingFrames {
    * @throws UsageError `WS_BAD_OPTION`.
    */
   constructor(options: QueueOptions, clock: Clock, expired: (frame: CheckedFrame) => void) {
-    requireOptions(options, OPTIONS)
+    requireOptions(options, OPTIONS, 'whenNotOpen')
     const { maxBytes = MAX_BYTES, maxFrames = MAX_FRAMES } = options
     if (!(maxBytes >= 0 && maxFrames >= 0)) {
       throw new UsageError(

@@ -118,13 +118,31 @@ export const DIAL_OPTIONS: Readonly<Record<keyof DialOptions, true>> = {
 /**
  * Refuses what is no option: a misspelt limit would be none.
  *
+ * @param where - the option that these are options of; `''` for none.
  * @throws UsageError `WS_BAD_OPTION`.
  */
-export const requireOptions = (given: object, known: Readonly<Record<string, true>>): void => {
-  if (typeof given !== 'object' || given === null) throw badOption('the options must be an object')
-  for (const name of Object.keys(given)) {
-    if (!Object.hasOwn(known, name)) throw badOption(`there is no option ${name}`)
+export const requireOptions = (given: object, known: Readonly<Record<string, true>>, where = ''): void => {
+  if (typeof given !== 'object' || given === null) {
+    throw badOption(where === '' ? 'the options must be an object' : `${where} must be an object`)
   }
+  const prefix = where === '' ? '' : `${where}.`
+  for (const name of Object.keys(given)) {
+    if (Object.hasOwn(known, name)) continue
+    const meant = Object.keys(known).find(one => isAlike(one.toLowerCase(), name.toLowerCase()))
+    const hint = meant === undefined ? '' : `; did you mean ${prefix}${meant}?`
+    throw badOption(`there is no option ${prefix}${name}${hint}`)
+  }
+}
+
+/** One of two names begins or ends with the other, or they differ in one letter. */
+const isAlike = (a: string, b: string): boolean => {
+  if (Math.min(a.length, b.length) < 3) return false
+  if (a.startsWith(b) || b.startsWith(a) || a.endsWith(b) || b.endsWith(a)) return true
+  let start = 0
+  while (start < a.length && a[start] === b[start]) start++
+  let end = 0
+  while (end < Math.min(a.length, b.length) - start && a.at(-1 - end) === b.at(-1 - end)) end++
+  return Math.max(a.length, b.length) - start - end <= 1
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { HeaderList } from '../handshake/index.js'
+import { UsageError } from '../protocol/usage-error.js'
 
 /**
  * Headers as a caller may give them: pairs in the order in which they are written (a list, a `Headers` object, a `Map`), or
@@ -10,9 +11,14 @@ export type HeaderInput =
   | Readonly<Record<string, string | readonly string[]>>
 
 /**
- * Headers as pairs. Nothing of them is checked.
+ * Headers as pairs. Nothing in them is checked.
+ *
+ * @throws UsageError `WS_BAD_OPTION` for what is no object.
  */
 export const headerList = (headers: HeaderInput): [name: string, value: string][] => {
+  if (typeof headers !== 'object' || headers === null) {
+    throw new UsageError('WS_BAD_OPTION', 'headers must be an object, or pairs of a name and a value')
+  }
   if (Symbol.iterator in headers) return Array.from(headers as HeaderList, ([name, value]) => [name, value])
   return Object.entries(headers).flatMap(([name, value]) =>
     (Array.isArray(value) ? value : [value]).map((one: string): [string, string] => [name, one]),

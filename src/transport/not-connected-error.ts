@@ -13,7 +13,7 @@ export class NotConnectedError extends Error {
    * @param detail - follows the message after a comma.
    */
   constructor(state: string, detail?: string) {
-    super(`the socket is ${state}${detail === undefined ? '' : `, ${detail}`}`)
+    super(`not connected: ${state}${detail === undefined ? '' : `, ${detail}`}`)
     this.state = state
   }
 }

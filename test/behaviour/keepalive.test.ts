@@ -112,7 +112,7 @@ t.test('options that make no sense are refused', async t => {
     [{ payload: 'x'.repeat(126) }, 'WS_CONTROL_PAYLOAD'],
     [{ payload: '€'.repeat(42) }, 'WS_CONTROL_PAYLOAD'],
     [{ payload: new Uint8Array(126) }, 'WS_CONTROL_PAYLOAD'],
-    [true, 'WS_BAD_OPTION'],
+    ['20s', 'WS_BAD_OPTION'],
     [null, 'WS_BAD_OPTION'],
   ]
   const scene = new Scene(t)

@@ -1,19 +1,23 @@
 // Rules 9 to 12 of the behaviour contract, as far as they are about the end: stop(), and what is left of a process that has
-// ended. All in virtual time.
+// ended; and rule 16. All in virtual time.
 import t from 'tap'
 import {
   type Behaviour,
   type EndReason,
   idle,
+  InvalidHeadError,
   NotConnectedError,
   type Process,
   type Self,
+  start,
+  type StartOptions,
   type StopOptions,
+  UsageError,
   whereis,
 } from '../../src/index.js'
 import { PHASES } from '../support/phases.js'
 import { failure } from '../support/servers.js'
-import { gate, Stage } from '../support/stage.js'
+import { gate, Stage, STAGE } from '../support/stage.js'
 
 /** What a process was told of its ends. */
 class Ends {
@@ -383,5 +387,51 @@ t.test('rule 9: what waits when a process ends is told, and none of it is handle
   t.match(await sending, { name: 'NotConnectedError', state: 'ended' })
   t.same(unsent, [{ type: 'text', data: 'queued' }])
   stage.server.up()
+  await stage.empty(t)
+})
+
+t.test(
+  'rule 16: CR, LF and NUL are refused wherever a request could carry them, and nothing is dialed',
+  async t => {
+    for (const bad of ['\r', '\n', '\0', '\r\nX-Evil: 1']) {
+      const text = `a${bad}b`
+      const options: StartOptions[] = [
+        { headers: { 'X-Name': text } },
+        { headers: [[text, 'x']] },
+        { origin: text },
+        { subprotocols: [text] },
+        { proxy: { url: 'http://proxy.test/', headers: { 'X-Name': text } } },
+      ]
+      for (const one of options) {
+        for (const early of [true, false]) {
+          const stage = new Stage(t)
+          const ends = new Ends()
+          // Said at the start, or only when there is a connection to be made; and no policy tries that again.
+          const target = (): { url: string } & StartOptions => ({ url: STAGE, ...one })
+          const error = await failure(
+            stage.network.run(
+              start(early ? STAGE : (target as never), ends.callbacks, {
+                ...stage.network.startOptions,
+                ...(early ? one : {}),
+                reconnect: true,
+                handleInitialFailure: true,
+              }),
+            ),
+          )
+          t.ok(error instanceof InvalidHeadError || error instanceof UsageError, String(error))
+          t.same(stage.server.attempts, [])
+          await stage.empty(t)
+        }
+      }
+    }
+  },
+)
+
+t.test('rule 16: a redirect is a refusal, unless it was asked for', async t => {
+  const stage = new Stage(t)
+  stage.server.refuse(302, [['Location', '/elsewhere']])
+  const error = await failure(stage.start({}, { reconnect: true }))
+  t.match(error, { name: 'HandshakeError', response: { status: 302 } })
+  t.equal(stage.server.attempts.length, 1)
   await stage.empty(t)
 })

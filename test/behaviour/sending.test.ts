@@ -14,7 +14,7 @@ import {
 } from '../../src/index.js'
 import { PHASES } from '../support/phases.js'
 import { failure } from '../support/servers.js'
-import { Stage } from '../support/stage.js'
+import { gate, Stage } from '../support/stage.js'
 
 /** What a frame carries, for short. */
 const label = (frame: Frame): string => {
@@ -544,4 +544,30 @@ t.test('rule 2: a peer that takes nothing is let go of when too much waits for i
   t.equal(sender.unsent.at(-1), String(accepted - 2))
   stage.server.heal()
   await stage.empty(t)
+})
+
+t.test('rule 2: frames that waited go before what others send while handleConnect still runs', async t => {
+  const stage = new Stage(t)
+  const ready = gate()
+  stage.server.hang()
+  const feed = await stage.starting(
+    {
+      handleConnect: async (_connection, _state, self) => {
+        await self.send('first of all')
+        await ready.opened
+        return { reply: 'hello' }
+      },
+    },
+    { async: true, whenNotOpen: 'queue' },
+  )
+  await stage.network.settle()
+  void feed.send('a')
+  stage.server.up()
+  await stage.network.settle()
+  void feed.send('b')
+  t.equal(feed.write('c'), true)
+  ready.open()
+  await stage.network.settle()
+  t.same(stage.heard(), ['text "first of all"', 'text "hello"', 'text "a"', 'text "b"', 'text "c"'])
+  await stage.over(t, feed)
 })

@@ -83,7 +83,7 @@ t.test('cast: without a connection the frame is refused, dropped or kept, as one
   const begin = (options: StartOptions): Promise<Process> =>
     start(url, { init: () => idle(null) }, options).then(client => running(t, client) as Process)
   t.equal((await begin({})).write('refused'), false)
-  t.equal((await begin({ whenNotOpen: 'drop' })).write('thrown away'), false)
+  t.equal((await begin({ whenNotOpen: 'drop' })).write('thrown away'), true)
   const keeping = await begin({ whenNotOpen: 'queue' })
   t.equal(keeping.write('kept'), true)
   await keeping.connect()

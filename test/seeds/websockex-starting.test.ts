@@ -524,7 +524,7 @@ t.test('NotConnectedError: says whether it is connecting or closing', async t =>
   const peer = await greet(server)
   await connected
   await feed.send({ type: 'close' })
-  t.match(await failure(feed.send('late')), { state: 'closing', message: 'the socket is closing' })
+  t.match(await failure(feed.send('late')), { state: 'closing', message: 'not connected: closing' })
   await bidFarewell(peer)
   await feed.ended
   t.match(await failure(feed.send('too late')), { state: 'ended' })

@@ -85,7 +85,9 @@ export class Stage {
     behaviour: Behaviour<State, Cast, Call, Answer, Info, Args>,
     options: StartOptions<Args> = {},
   ): Promise<Process<State, Cast, Call, Answer, Info>> {
-    return this.network.run(this.starting(behaviour, options))
+    const starting = this.starting(behaviour, options)
+    // Somebody looks at its end, so an abnormal one is not printed.
+    return this.network.run(starting.then(process => (void process.ended, process)))
   }
 
   /** Starts a process; the time stands still. */

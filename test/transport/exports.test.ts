@@ -48,6 +48,7 @@ t.test('the main entry exports exactly these names', t => {
     'once',
     'parseTarget',
     'reconnect',
+    'refuse',
     'reply',
     'send',
     'setGlobalRegistry',

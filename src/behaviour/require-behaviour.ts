@@ -1,0 +1,43 @@
+import { UsageError } from '../protocol/index.js'
+import type { Behaviour } from './behaviour.js'
+import type { AnyBehaviour } from './callbacks.js'
+
+const CALLBACKS: Readonly<Record<Exclude<keyof Behaviour<unknown>, 'version'>, true>> = {
+  init: true,
+  handleConnect: true,
+  handleFrame: true,
+  handlePing: true,
+  handlePong: true,
+  handleCast: true,
+  handleCall: true,
+  handleInfo: true,
+  handleDrain: true,
+  handleDisconnect: true,
+  terminate: true,
+  formatStatus: true,
+  codeChange: true,
+}
+
+/**
+ * Looks at a behaviour before it runs: a misspelt callback would never be called. A class instance is one too; its other
+ * members are its own business, unless they look like callbacks.
+ *
+ * @throws UsageError `WS_BAD_OPTION`.
+ */
+export function requireBehaviour(behaviour: unknown): AnyBehaviour {
+  if (typeof behaviour !== 'object' || behaviour === null) {
+    throw new UsageError('WS_BAD_OPTION', 'a behaviour is an object of callbacks')
+  }
+  for (const name of Object.keys(CALLBACKS)) {
+    const callback = (behaviour as Record<string, unknown>)[name]
+    if (callback !== undefined && typeof callback !== 'function') {
+      throw new UsageError('WS_BAD_OPTION', `the callback ${name} must be a function`)
+    }
+  }
+  for (const name of Object.keys(behaviour)) {
+    if (/^(?:handle|on)[A-Z]/.test(name) && !Object.hasOwn(CALLBACKS, name)) {
+      throw new UsageError('WS_BAD_OPTION', `there is no callback ${name}; see Behaviour`)
+    }
+  }
+  return behaviour
+}
