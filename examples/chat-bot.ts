@@ -111,8 +111,9 @@ let visits = 0
 
 const receive = async (socket: Socket): Promise<void> => {
   const visit = VISITS[visits++] ?? []
-  socket.onMessage = ({ data }) => {
-    const { user, text } = parse(String(data))
+  socket.onMessage = message => {
+    if (message.type !== 'text') return
+    const { user, text } = parse(message.data)
     log(user, text)
   }
   for (const line of visit) {

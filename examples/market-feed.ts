@@ -82,8 +82,9 @@ class Exchange {
       void socket.close(4401, 'no valid token')
       return
     }
-    socket.onMessage = ({ data }) => {
-      const { resume } = JSON.parse(String(data)) as { readonly resume: number }
+    socket.onMessage = message => {
+      if (message.type !== 'text') return
+      const { resume } = JSON.parse(message.data) as { readonly resume: number }
       // When the client is gone it will ask somebody else for the rest.
       this.#send(socket, resume).catch(() => {})
     }
@@ -181,8 +182,9 @@ async function trade(exchange: Exchange, { url }: Listener): Promise<boolean> {
         say('client', `connected at attempt ${attempt}, resumes from tick ${next}`)
         return { state: { next, connections: connections + 1 }, reply: JSON.stringify({ resume: next }) }
       },
-      handleFrame: ({ data }, state) => {
-        const tick = JSON.parse(String(data)) as Tick
+      handleFrame: (frame, state) => {
+        if (frame.type !== 'text') return undefined
+        const tick = JSON.parse(frame.data) as Tick
         // A crash: nobody should trade on a feed with a hole in it.
         if (tick.n !== state.next) throw new Error(`tick ${tick.n} came instead of ${state.next}`)
         desk.put(tick)

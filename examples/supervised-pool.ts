@@ -44,8 +44,9 @@ class Squares {
   #poisoned = false
 
   serve(socket: Socket, worker: string): void {
-    socket.onMessage = ({ data }) => {
-      const { id, n } = JSON.parse(String(data)) as Job
+    socket.onMessage = message => {
+      if (message.type !== 'text') return
+      const { id, n } = JSON.parse(message.data) as Job
       const poison = n === POISON && !this.#poisoned
       if (poison) this.#poisoned = true
       const answer = poison ? '{"id":' : JSON.stringify({ id, square: n * n })
@@ -78,9 +79,10 @@ const worker = defineBehaviour({
     state: { ...state, nextId: state.nextId + 1, waiting: new Map(state.waiting).set(state.nextId, from) },
     reply: JSON.stringify({ id: state.nextId, n }),
   }),
-  handleFrame: ({ data }, state) => {
+  handleFrame: (frame, state) => {
+    if (frame.type !== 'text') return undefined
     // What is no JSON throws, and that ends this worker: its supervisor knows what to do.
-    const { id, square } = JSON.parse(String(data)) as { readonly id: number; readonly square: number }
+    const { id, square } = JSON.parse(frame.data) as { readonly id: number; readonly square: number }
     const waiting = new Map(state.waiting)
     const from = waiting.get(id)
     if (from !== undefined) reply(from, square)

@@ -1,10 +1,10 @@
 // Strategy: what the answers of callbacks do. A result is looked at whole (result-check.ts) before any of it takes effect; then
 // the frames first, since only they may still fail (fragments out of order), and the state must be the one from before then.
-import { NotConnectedError } from '../transport/not-connected-error.js'
 import type { ConnectionInfo } from './behaviour.js'
 import type { Callbacks } from './callbacks.js'
-import { type Cycle, stopCause } from './cycle.js'
+import type { Cycle } from './cycle.js'
 import type { DisconnectStatus } from './disconnect-status.js'
+import { stopCause } from './end-cause.js'
 import type { Ending } from './ending.js'
 import type { From } from './from.js'
 import type { Outbox } from './outbox.js'
@@ -68,16 +68,15 @@ export function callHandleConnect(parts: Parts, info: ConnectionInfo): Promise<v
 
 /** Calls `handleDisconnect`; what it answers, or does not, decides what follows. */
 export function callHandleDisconnect(parts: Parts, status: DisconnectStatus): Promise<void> | null {
-  // Before the callback: whoever calls `connect()` while it runs waits for another attempt.
-  parts.waiters.fail(status.error ?? new NotConnectedError('closed'))
   return parts.callbacks.call(
     'handleDisconnect',
     (one, state, self) => one.handleDisconnect?.(status, state, self),
     result => {
       if (result !== undefined) requireDisconnectResult(result)
       const wish = result
+      const act = parts.cycle.decide(status, wish)
       if (wish?.state !== undefined) parts.callbacks.state = wish.state
-      parts.cycle.decide(status, wish)
+      act()
     },
   )
 }

@@ -13,7 +13,7 @@ import { runPhase } from '../transport/phase.js'
 import type { Socket } from '../transport/socket.js'
 import type { DisconnectStatus } from './disconnect-status.js'
 import type { ProcessSettings } from './start-options.js'
-import type { StartTarget, TargetObject } from './start-target.js'
+import { requireTargetObject, type StartTarget, type TargetObject } from './start-target.js'
 
 /** What a connector tells its process. */
 export interface ConnectorHost {
@@ -141,20 +141,22 @@ export class Connector {
       signal,
       timeoutError: (limitMs: number) => new ConnectionError('WS_TARGET_TIMEOUT', '', { limitMs }),
     }
+    let value: string | URL | TargetObject
     try {
-      const { value } = await runPhase<string | URL | TargetObject>(limits, (resolve, reject) => {
+      ;({ value } = await runPhase<string | URL | TargetObject>(limits, (resolve, reject) => {
         void (async () => target({ attempt: this.#tries, last, signal }))().then(resolve, reject)
         return () => {}
-      })
-      return asObject(value)
+      }))
     } catch (cause) {
       if (cause instanceof AbortError || cause instanceof ConnectionError) throw cause
       throw new ConnectionError('WS_TARGET_FAILED', '', { cause })
     }
+    return asObject(value)
   }
 }
 
 function asObject(target: string | URL | TargetObject): TargetObject {
   // What is no target at all is a URL that cannot be parsed.
-  return typeof target === 'object' && target !== null && !(target instanceof URL) ? target : { url: target }
+  if (typeof target !== 'object' || target === null || target instanceof URL) return { url: target }
+  return requireTargetObject(target)
 }

@@ -5,17 +5,19 @@
 //   connect ─▶ opened ─▶ handleConnect ─▶ ready … lost ─┐
 //      ▲          failed ───────────────────────────────┴▶ handleDisconnect, or the policy
 //      └───── at once, or after a delay ◀── reconnect ◀────┴▶ stay (idle), or end
-import { InvalidHeadError, type ResponseHead } from '../handshake/index.js'
+import { InvalidHeadError } from '../handshake/index.js'
 import { UsageError } from '../protocol/index.js'
 import type { ConnectEvent } from '../transport/connect-event.js'
 import { ConnectionError } from '../transport/connection-error.js'
+import { NotConnectedError } from '../transport/not-connected-error.js'
 import type { SocketOutcome } from '../transport/socket-outcome.js'
 import type { Socket } from '../transport/socket.js'
 import type { ConnectionInfo, ProcessStatus } from './behaviour.js'
+import { connectionInfo } from './connection-info.js'
 import { Connector } from './connector.js'
 import { type DisconnectStatus, failedStatus, lostStatus } from './disconnect-status.js'
+import { causeOf, stopCause } from './end-cause.js'
 import type { Cause } from './ending.js'
-import type { CloseRequest } from './frame.js'
 import type { EventStream } from './events.js'
 import type { CheckedFrame } from './frame.js'
 import { Keepalive, type KeepaliveOptions, type KeepaliveSettings, resolveKeepalive } from './keepalive.js'
@@ -37,9 +39,11 @@ export interface CycleHost {
   handleConnect(info: ConnectionInfo): Promise<void> | null
   /** Calls `handleDisconnect`, then `decide()`. */
   handleDisconnect(status: DisconnectStatus): Promise<void> | null
-  /** What was accepted and is not to be sent by anybody; taken. */
-  takeUnsent(): readonly CheckedFrame[]
+  /** Hands back what was accepted and is not to be sent by anybody, these frames first, if a callback will be told. */
+  handBack(frames: readonly CheckedFrame[]): readonly CheckedFrame[]
   end(cause: Cause): void
+  /** An attempt has failed, or the connection was lost. */
+  unconnected(error: Error): void
   /** There will be no connection, and that is well. */
   settled(): void
 }
@@ -72,13 +76,20 @@ export class Cycle {
       attempt: url => host.events.publish({ type: 'attempt', attempt: this.#connector.tries, url }),
       event: (event: ConnectEvent) => host.events.publish(event),
       opened: socket => this.#open(socket),
-      failed: error => host.serial.receive({ kind: 'connection', run: () => this.#fail(error) }),
+      failed: error => {
+        const { url } = this.#connector
+        // Whoever waits for this attempt is told now: when its turn comes there may be another.
+        host.unconnected(error)
+        host.serial.receive({ kind: 'connection', run: () => this.#fail(error, url) })
+      },
     })
   }
 
   /** Whether, and how, there is a connection. */
   get phase(): ProcessStatus<unknown>['phase'] {
-    if (this.session !== null) return this.session.open ? 'open' : 'closing'
+    // Until `handleConnect` is done it is not everybody's.
+    if (this.session !== null && !this.session.open) return 'closing'
+    if (this.session !== null) return this.session.ready ? 'open' : 'connecting'
     if (this.#connector.connecting) return 'connecting'
     return this.#idle ? 'idle' : 'waiting'
   }
@@ -132,6 +143,7 @@ export class Cycle {
   /** `handleConnect` is done. */
   ready(session: Session): void {
     const { socket } = session
+    session.ready = true
     const { clock } = this.#host.settings
     session.keepalive ??= new Keepalive(
       {
@@ -155,26 +167,36 @@ export class Cycle {
     )
   }
 
-  /** What `handleDisconnect` answered, or nothing. */
-  decide(status: DisconnectStatus, result: DisconnectResult<unknown> | undefined): void {
+  /**
+   * What `handleDisconnect` answered, or nothing.
+   *
+   * @returns what does it. Before that, what the policy throws has changed nothing.
+   */
+  decide(status: DisconnectStatus, result: DisconnectResult<unknown> | undefined): () => void {
     const { stop, stay, reconnect } = result ?? {}
-    if (stop !== undefined) this.#host.end(stop === true ? causeOf(status) : stopCause(stop))
+    if (stop !== undefined) return () => this.#host.end(stop === true ? causeOf(status) : stopCause(stop))
+    if (typeof reconnect === 'object' && reconnect.target !== undefined)
+      this.#connector.target = reconnect.target
     // Somebody did it already, with `connect()`.
-    else if (this.#connector.connecting || this.session !== null) return
-    else if (stay === true) {
-      this.#idle = true
-      this.#host.settled()
-    } else if (reconnect !== undefined) {
-      const { delayMs, target } = reconnect === true ? {} : reconnect
-      if (target !== undefined) this.#connector.target = target
+    if (this.#connector.connecting || this.session !== null) return () => {}
+    if (stay === true) {
+      return () => {
+        this.#idle = true
+        this.#host.settled()
+      }
+    }
+    const delayMs = this.#delay(status, reconnect)
+    return () => (delayMs === null ? this.#host.end(causeOf(status)) : this.#wait(delayMs, status))
+  }
+
+  #delay(status: DisconnectStatus, reconnect: DisconnectResult<unknown>['reconnect']): number | null {
+    if (reconnect !== undefined) {
       // At once after a connection that was there; after a failure not in a busy loop, unless it is asked for.
       const wasOpen = status.phase === 'open' || status.phase === 'closing'
-      this.#wait(delayMs ?? (wasOpen ? 0 : this.#backoff.delay(status)), status)
-    } else {
-      const delayMs = this.#hopeless(status) ? null : this.#policy?.decide(status, this.#connector.fresh)
-      if (delayMs === null || delayMs === undefined) this.#host.end(causeOf(status))
-      else this.#wait(delayMs, status)
+      const asked = reconnect === true ? undefined : reconnect.delayMs
+      return asked ?? (wasOpen ? 0 : this.#backoff.delay(status))
     }
+    return this.#hopeless(status) ? null : (this.#policy?.decide(status, this.#connector.fresh) ?? null)
   }
 
   /** What this side asks for wrongly stays wrong. */
@@ -184,9 +206,12 @@ export class Cycle {
   }
 
   #wait(delayMs: number, status: DisconnectStatus): void {
-    this.#host.events.publish({ type: 'reconnect', delayMs, attempt: this.#connector.tries + 1 })
-    if (delayMs === 0) this.#connector.connect(status)
-    else this.#connector.connectAfter(delayMs, status)
+    const last = withoutFrames(status)
+    const attempt = this.#connector.tries + 1
+    if (delayMs === 0) this.#connector.connect(last)
+    else this.#connector.connectAfter(delayMs, last)
+    // Afterwards: whoever hears of it may connect at once.
+    this.#host.events.publish({ type: 'reconnect', delayMs, attempt })
   }
 
   #open(socket: Socket): void {
@@ -206,22 +231,12 @@ export class Cycle {
   }
 
   #connected(session: Session): Promise<void> | null {
-    const { socket } = session
-    const { url, subprotocol, extensions } = socket
-    const head = socket.head as ResponseHead
-    const info: ConnectionInfo = {
-      url,
-      head,
-      headers: joinHeaders(head),
-      subprotocol,
-      extensions,
-      attempt: this.#connector.tries,
-      reconnects: this.#opened,
-    }
+    const info = connectionInfo(session.socket, this.#connector.tries, this.#opened)
     this.#opened++
     this.#failures = 0
+    this.#last = null
     this.#connector.reset()
-    const { attempt, reconnects } = info
+    const { url, subprotocol, attempt, reconnects } = info
     this.#host.events.publish({ type: 'open', url, subprotocol, attempt, reconnects })
     return this.#host.handleConnect(info)
   }
@@ -231,51 +246,30 @@ export class Cycle {
     this.session = null
     this.#backoff.lived(this.#host.settings.clock.now() - session.openedAt)
     this.#failures = 1
-    const unsent = [...session.unsent(), ...this.#host.takeUnsent()]
-    const context = { attempt: 1, target: session.socket.url, unsent }
-    return this.#disconnected(lostStatus(outcome, session.error, session.dead, context))
-  }
-
-  #fail(error: Error): Promise<void> | null {
-    this.#failures++
-    const context = { attempt: this.#failures, target: this.#connector.url, unsent: this.#host.takeUnsent() }
-    const status = failedStatus(error, context)
-    if (this.#opened === 0 && this.#last === null && !this.#handlesInitialFailure) {
-      this.#host.end(causeOf(status))
-      return null
-    }
+    const context = { attempt: 1, target: session.socket.url, unsent: this.#host.handBack(session.unsent()) }
+    const status = lostStatus(outcome, session.error, session.dead, context)
+    this.#host.unconnected(status.error ?? new NotConnectedError('closed'))
     return this.#disconnected(status)
   }
 
+  #fail(error: Error, target: string): Promise<void> | null {
+    this.#failures++
+    const context = { attempt: this.#failures, target }
+    if (this.#opened === 0 && this.#last === null && !this.#handlesInitialFailure) {
+      this.#host.end(causeOf(failedStatus(error, { ...context, unsent: [] })))
+      return null
+    }
+    return this.#disconnected(failedStatus(error, { ...context, unsent: this.#host.handBack([]) }))
+  }
+
   #disconnected(status: DisconnectStatus): Promise<void> | null {
-    this.#last = status
+    this.#last = withoutFrames(status)
     this.#host.events.publish({ type: 'disconnect', status })
     return this.#host.handleDisconnect(status)
   }
 }
 
-/** The end of a process that does not connect again. */
-function causeOf({ reason, error }: DisconnectStatus): Cause {
-  return { ...reason, error, value: undefined }
-}
-
-/** The end of a process that was to close when it had no connection: as if it had closed one, and did not want another. */
-export function closeCause({ code, reason: text = '' }: CloseRequest): Cause {
-  const normal = code === undefined || code === 1000
-  return { type: 'local', normal, code: code ?? null, text, error: null, value: undefined }
-}
-
-/** The end of a process that was told to stop. */
-export function stopCause(value: unknown): Cause {
-  const error = value instanceof Error ? value : null
-  return { type: 'stop', normal: error === null, code: null, text: '', error, value }
-}
-
-function joinHeaders({ headers }: ResponseHead): Readonly<Record<string, string>> {
-  const joined = new Map<string, string>()
-  for (const [name, value] of headers) {
-    const before = joined.get(name.toLowerCase())
-    joined.set(name.toLowerCase(), before === undefined ? value : `${before}, ${value}`)
-  }
-  return Object.fromEntries(joined)
+/** A status that may be kept: its frames were handed back, and are nobody's any more. */
+function withoutFrames(status: DisconnectStatus): DisconnectStatus {
+  return status.unsent.length === 0 ? status : { ...status, unsent: [] }
 }

@@ -40,13 +40,9 @@ export class Debug {
   #files: Set<FileLog> | null = null
   #closed = false
 
-  /**
-   * @internal
-   * @param options - what is on from now on; see `requireDebugOptions`.
-   */
-  constructor(events: EventStream, options: readonly DebugOption[] = []) {
+  /** @internal Nothing is on. */
+  constructor(events: EventStream) {
     this.#events = events
-    this.switchOn(options)
   }
 
   /** True when anything is on. */

@@ -6,6 +6,7 @@ import type { Socket } from '../transport/socket.js'
 import type { EndReason } from './end-reason.js'
 import type { CheckedFrame } from './frame.js'
 import { NoProcessError } from './process-error.js'
+import { maskText } from './secrets.js'
 
 /** How a process ends, before it is known what it leaves. */
 export type Cause = Omit<EndReason, 'unsent'>
@@ -23,6 +24,8 @@ export interface EndingHost {
   readonly id: string
   /** Runs this as soon as no callback runs any more. */
   interrupt(run: () => void): void
+  /** True while a callback is on the stack. */
+  inside(): boolean
   /** No more callbacks, attempts, timers. @returns the socket that is still there. */
   quit(): Socket | null
   /** What was accepted and never sent. */
@@ -90,7 +93,9 @@ export class Ending {
       this.#socket?.terminate()
       this.#kill()
     }
-    if (ms <= 0) kill()
+    // Not on the stack of the callback that asks for it.
+    if (ms <= 0 && this.#host.inside()) queueMicrotask(kill)
+    else if (ms <= 0) kill()
     else this.#deadlines.push(after(this.#host.clock, ms, kill))
   }
 
@@ -105,7 +110,8 @@ export class Ending {
     this.#socket = socket
     if (socket !== null) {
       if (close !== null) void socket.close(close.code, close.reason)
-      await socket.closed
+      // A socket that was destroyed closes some turns later; a stream of the user's may never do it.
+      await Promise.race([socket.closed, this.#killed.then(someTurns)])
     }
     const reason: EndReason = { ...cause, unsent: this.#host.unsent() }
     try {
@@ -114,16 +120,30 @@ export class Ending {
       warn('WS_TERMINATE_FAILED', 'terminate() of a process threw', error)
     }
     this.#reason = reason
-    await this.#host.gone(reason)
+    await Promise.race([this.#host.gone(reason), this.#killed])
     for (const cancel of this.#deadlines) cancel()
     this.#resolve(reason)
   }
 }
 
-/** Says something that nobody else would hear. Node prints it, unless the program listens to `'warning'`. */
+async function someTurns(): Promise<void> {
+  for (let i = 0; i < 20; i++) await new Promise(setImmediate)
+}
+
+/** Says something that nobody else would hear, without secrets. Node prints it, unless the program listens to `'warning'`. */
 export function warn(code: string, message: string, error: unknown): void {
-  const detail = error instanceof Error ? { detail: error.stack ?? error.message } : {}
-  process.emitWarning(message, { type: 'SansocketWarning', code, ...detail })
+  process.emitWarning(maskText(message), { type: 'SansocketWarning', code, ...detailOf(error) })
+}
+
+function detailOf(error: unknown): { readonly detail?: string } {
+  try {
+    // `Error.prepareStackTrace` makes of a stack what it likes, or throws.
+    if (!(error instanceof Error)) return {}
+    const detail: unknown = error.stack ?? error.message
+    return { detail: maskText(typeof detail === 'string' ? detail : error.message) }
+  } catch {
+    return {}
+  }
 }
 
 /** Whatever was thrown, as an error. */

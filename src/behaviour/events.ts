@@ -52,7 +52,7 @@ export class EventStream {
     return CHANNELS[type].hasSubscribers
   }
 
-  /** Tells listeners, in the order in which they came, and then the channel. Never throws for what they do. */
+  /** Tells listeners, in the order in which they came, and then the channel. Never throws, whatever they do or the event holds. */
   publish(event: ProcessEvent): void {
     const channel = CHANNELS[event.type]
     const sinks = this.#sinks

@@ -2,6 +2,7 @@
 // comes; whoever waits for an answer has a pending call.
 import { AbortError } from '../transport/abort-error.js'
 import { after, type Clock } from '../transport/clock.js'
+import { milliseconds } from '../transport/dial-options.js'
 import type { Callbacks } from './callbacks.js'
 import type { EventStream } from './events.js'
 import type { From } from './from.js'
@@ -60,6 +61,7 @@ export class Mail {
 
   sendAfter(message: unknown, delayMs: number): () => void {
     if (this.#host.gone() !== null) return ignore
+    milliseconds('delayMs', delayMs, 0, 0)
     const cancel = after(this.#host.clock, delayMs, () => {
       this.#timers.delete(cancel)
       this.info(message)
@@ -86,10 +88,20 @@ export class Mail {
     })
   }
 
-  /** Asks something of the process between two callbacks. What `answer` throws goes to whoever asked. */
-  ask<T>(what: string, options: CallOptions, answer: (callbacks: Callbacks) => T | Promise<T>): Promise<T> {
+  /**
+   * Asks something of the process between two callbacks. What `answer` throws goes to whoever asked.
+   *
+   * @param answer - gets a function that says whether the answer is still wanted.
+   */
+  ask<T>(
+    what: string,
+    options: CallOptions,
+    answer: (callbacks: Callbacks, wanted: () => boolean) => T | Promise<T>,
+  ): Promise<T> {
     return this.#begin<T>(what, options, (from, fail) => {
-      const value = answer(this.#host.callbacks)
+      // Who was told that it came to nothing must be able to rely on it.
+      if (!from.waiting) return null
+      const value = answer(this.#host.callbacks, () => from.waiting)
       if (value instanceof Promise) return value.then(from.settle, fail).then(ignore)
       from.settle(value)
       return null

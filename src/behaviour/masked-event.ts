@@ -1,52 +1,87 @@
 // Strategy: the events that speak of URLs and headers are rare, so each is looked through, and copied where something had to
-// be hidden. The frequent ones have nothing to hide but the user's own payload, and pass as they are.
+// be hidden. The frequent ones have nothing to hide but the user's own payload, and pass as they are. Errors come from
+// anywhere, and reading one may throw (a getter, a proxy, `Error.prepareStackTrace`): then all that could be secret is
+// hidden, so that an event costs nobody their process, and what is published is complete in its form.
 import type { HeaderList } from '../handshake/index.js'
-import type { DisconnectStatus } from './disconnect-status.js'
-import type { EndReason } from './end-reason.js'
 import type { ProcessEvent } from './process-event.js'
-import { maskHeaders, maskSubprotocols, maskText, maskUrl } from './secrets.js'
+import { MASK, maskHeaders, maskSubprotocols, maskText, maskUrl } from './secrets.js'
 
-/** The same event without secrets in URLs, headers and refused responses. */
+/** What is done with each kind of field. */
+interface Masks {
+  readonly url: (url: string) => string
+  readonly headers: (headers: HeaderList) => HeaderList
+  readonly subprotocols: (list: string) => string
+  readonly error: (error: Error) => Error
+  readonly value: (value: unknown) => unknown
+}
+
+const SECRETS: Masks = {
+  url: maskUrl,
+  headers: maskHeaders,
+  subprotocols: maskSubprotocols,
+  error: error => maskError(error),
+  value: value => (value instanceof Error ? maskError(value) : value),
+}
+
+const EVERYTHING: Masks = {
+  url: () => MASK,
+  headers: () => [],
+  subprotocols: () => MASK,
+  error: () => new Error('an error that cannot be shown'),
+  value: () => MASK,
+}
+
+/** The same event without secrets in URLs, headers and refused responses; without any of them when that fails. Never throws. */
 export function maskEvent(event: ProcessEvent): ProcessEvent {
+  try {
+    return maskWith(SECRETS, event)
+  } catch {
+    return maskWith(EVERYTHING, event)
+  }
+}
+
+function maskWith({ url, headers, subprotocols, error, value }: Masks, event: ProcessEvent): ProcessEvent {
   switch (event.type) {
     case 'request':
     case 'response':
-      return { ...event, url: maskUrl(event.url), headers: maskHeaders(event.headers) }
+      return { ...event, url: url(event.url), headers: headers(event.headers) }
     case 'redirect':
-      return { ...event, from: maskUrl(event.from), to: maskUrl(event.to) }
+      return { ...event, from: url(event.from), to: url(event.to) }
     case 'attempt':
-      return { ...event, url: maskUrl(event.url) }
+      return { ...event, url: url(event.url) }
     case 'open':
-      return { ...event, url: maskUrl(event.url), subprotocol: maskSubprotocols(event.subprotocol) }
+      return { ...event, url: url(event.url), subprotocol: subprotocols(event.subprotocol) }
     case 'proxy':
-      return { ...event, proxy: maskUrl(event.proxy) }
-    case 'disconnect':
-      return { ...event, status: maskStatus(event.status) }
+      return { ...event, proxy: url(event.proxy) }
+    case 'disconnect': {
+      const { status } = event
+      const { target, httpResponse, error: lost } = status
+      return {
+        ...event,
+        status: {
+          ...status,
+          target: url(target),
+          httpResponse:
+            httpResponse === null ? null : { ...httpResponse, headers: headers(httpResponse.headers) },
+          error: lost === null ? null : error(lost),
+        },
+      }
+    }
     case 'callback-error':
-      return { ...event, error: maskError(event.error) }
-    case 'terminate':
-      return { ...event, reason: maskReason(event.reason) }
+      return { ...event, error: error(event.error) }
+    case 'terminate': {
+      const { reason } = event
+      return {
+        ...event,
+        reason: {
+          ...reason,
+          error: reason.error === null ? null : error(reason.error),
+          value: value(reason.value),
+        },
+      }
+    }
     default:
       return event
-  }
-}
-
-function maskStatus(status: DisconnectStatus): DisconnectStatus {
-  const { target, httpResponse, error } = status
-  return {
-    ...status,
-    target: maskUrl(target),
-    httpResponse: httpResponse === null ? null : maskOwnHeaders(httpResponse),
-    error: error === null ? null : maskError(error),
-  }
-}
-
-function maskReason(reason: EndReason): EndReason {
-  const { error, value } = reason
-  return {
-    ...reason,
-    error: error === null ? null : maskError(error),
-    value: value instanceof Error ? maskError(value) : value,
   }
 }
 
@@ -56,6 +91,8 @@ const CAUSES = 8
 /**
  * An error is copied when it, or one of its causes, has a response whose headers hold a secret, or says one in its message.
  * The copy has the same prototype, so that `instanceof` holds. Any other error is returned as it is.
+ *
+ * @throws what reading the error throws.
  */
 export function maskError(error: Error, depth: number = CAUSES): Error {
   if (depth === 0) return error
@@ -74,9 +111,10 @@ export function maskError(error: Error, depth: number = CAUSES): Error {
   if (Object.keys(changed).length === 0) return error
   const { message, stack } = error
   const shown = (changed['message']?.value ?? message) as string
-  // The stack begins with the message. It is no ordinary property everywhere, so it is said anew.
+  // The stack begins with the message. It is no ordinary property everywhere, so it is said anew. `Error.prepareStackTrace`
+  // may make anything of it, of which nobody can tell what it shows.
   changed['stack'] = {
-    value: stack?.replaceAll(message, () => shown),
+    value: typeof stack === 'string' ? stack.replaceAll(message, () => shown) : `${error.name}: ${shown}`,
     writable: true,
     configurable: true,
     enumerable: false,

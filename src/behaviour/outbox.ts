@@ -5,6 +5,7 @@ import { NotConnectedError } from '../transport/not-connected-error.js'
 import { quiet } from '../transport/send-queue.js'
 import type { ProcessStatus } from './behaviour.js'
 import type { EventStream } from './events.js'
+import { HandedBack } from './handed-back.js'
 import { type CheckedFrame, checkFrame, type CloseRequest, type Frame } from './frame.js'
 import type { Session } from './session.js'
 import type { ProcessSettings } from './start-options.js'
@@ -19,6 +20,8 @@ export interface OutboxHost {
   phase(): ProcessStatus<unknown>['phase']
   /** A callback wants to close, and there is no connection. */
   nothingToClose(frame: CloseRequest): void
+  /** Frames that nobody was told of had to be given up. */
+  overflow(): void
   /** This side has closed: nobody wants what came before and was not delivered. */
   closed(): void
 }
@@ -29,7 +32,7 @@ export class Outbox {
   readonly #events: EventStream
   readonly #drop: boolean
   readonly #waiting: WaitingFrames | null
-  #unsent: CheckedFrame[] = []
+  readonly #unsent: HandedBack
   /** What was accepted has been handed back for the last time. */
   #ended = false
 
@@ -37,6 +40,7 @@ export class Outbox {
     this.#host = host
     this.#events = events
     this.#drop = whenNotOpen === 'drop'
+    this.#unsent = new HandedBack(() => host.overflow())
     this.#waiting =
       typeof whenNotOpen === 'string'
         ? null
@@ -56,7 +60,7 @@ export class Outbox {
   send(frame: Frame, first = false): Promise<void> {
     try {
       const checked = checkFrame(frame)
-      const sent = this.#sendOn(this.#session(first), checked)
+      const sent = this.#sendOn(this.#session(first || checked.type === 'close'), checked)
       if (sent !== null) return sent
       const phase = this.#host.phase()
       if (this.#drop && phase !== 'ended') return SENT
@@ -71,7 +75,7 @@ export class Outbox {
   /** Sends a frame of the user's. @returns whether it was accepted and there is room for more. */
   write(frame: Frame, first = false): boolean {
     const checked = checkFrame(frame)
-    const session = this.#session(first)
+    const session = this.#session(first || checked.type === 'close')
     if (this.#put(session, checked)) return !session!.full
     if (!this.#keeps(checked)) return this.#drop && this.#host.phase() !== 'ended'
     this.#waiting!.add(checked).catch(ignore)
@@ -94,9 +98,16 @@ export class Outbox {
     this.#waiting?.flush(frame => this.#sendOn(session, frame))
   }
 
-  /** What was accepted and is not to be sent by anybody; taken. */
-  takeUnsent(): readonly CheckedFrame[] {
-    return this.#unsent.splice(0)
+  /**
+   * Hands back what was accepted and is not to be sent by anybody.
+   *
+   * @param frames - come before what there is already.
+   * @param told - false when there is no callback to tell: the end will.
+   */
+  handBack(frames: readonly CheckedFrame[], told: boolean): readonly CheckedFrame[] {
+    const all = [...frames, ...this.#unsent.take()]
+    if (!told) for (const frame of all) this.#unsent.push(frame)
+    return all
   }
 
   /** No connection will come any more. @returns everything that was accepted and never sent. */
@@ -105,14 +116,15 @@ export class Outbox {
     const ended = new NotConnectedError('ended')
     return [
       ...(this.#host.session()?.unsent() ?? []),
-      ...this.takeUnsent(),
+      ...this.#unsent.take(),
       ...(this.#waiting?.end(ended) ?? []),
     ]
   }
 
-  /** The connection there is, unless others wait for it to be ready. */
+  /** The connection there is, unless `handleConnect` still has to speak first. */
   #session(first: boolean): Session | null {
-    return first || this.waiting === 0 ? this.#host.session() : null
+    const session = this.#host.session()
+    return first || session?.ready === true ? session : null
   }
 
   /** A Close frame is for the connection that is there. */

@@ -2,17 +2,21 @@
 // Cycle the connections, Outbox the way out, Mail what comes from elsewhere, Ending the end. Here is what joins them: what a
 // result does, and who is told. Users see it through the handles of process-handles.ts.
 import { AbortError } from '../transport/abort-error.js'
+import { milliseconds } from '../transport/dial-options.js'
 import { NotConnectedError } from '../transport/not-connected-error.js'
 import { quiet } from '../transport/send-queue.js'
 import type { Socket } from '../transport/socket.js'
 import type { ProcessStatus } from './behaviour.js'
 import { applyResult, callHandleConnect, callHandleDisconnect, type Parts } from './answers.js'
+import { atMost } from './at-most.js'
 import { type AnyBehaviour, Callbacks } from './callbacks.js'
-import { closeCause, Cycle, stopCause } from './cycle.js'
+import { Cycle } from './cycle.js'
 import { Debug } from './debug.js'
+import { closeCause, stopCause } from './end-cause.js'
 import type { EndReason } from './end-reason.js'
-import { type Cause, Ending, toError, warn } from './ending.js'
+import { type Cause, Ending, warn } from './ending.js'
 import { EventStream } from './events.js'
+import { giveBirth } from './birth.js'
 import { checkFrame } from './frame.js'
 import type { KeepaliveOptions } from './keepalive.js'
 import { type ExitMessage, Links } from './links.js'
@@ -21,7 +25,6 @@ import { Outbox } from './outbox.js'
 import { NoProcessError } from './process-error.js'
 import { makeProcess, makeSelf } from './process-handles.js'
 import type { AnyProcess, Process, Self, StopOptions } from './process.js'
-import type { InitMode } from './result.js'
 import { Reception } from './reception.js'
 import type { ProcessSettings } from './start-options.js'
 import type { StartTarget } from './start-target.js'
@@ -103,7 +106,8 @@ export class ProcessCore {
       listen: socket => this.#reception.listen(socket),
       handleConnect: info => callHandleConnect(this.#parts, info),
       handleDisconnect: status => callHandleDisconnect(this.#parts, status),
-      takeUnsent: () => this.outbox.takeUnsent(),
+      handBack: frames => this.outbox.handBack(frames, callbacks.behaviour.handleDisconnect !== undefined),
+      unconnected: error => this.#waiters.fail(error),
       end: cause => this.#ending.begin(cause, null),
       settled: () => this.#waiters.resolve(),
     })
@@ -112,6 +116,8 @@ export class ProcessCore {
       {
         session: () => cycle.session,
         phase: () => this.phase,
+        overflow: () =>
+          warn('WS_UNSENT_DROPPED', `${id}: too many unsent frames, and nobody is told of them`, null),
         closed: () => settings.deliverWhileClosing || serial.dropFrames(),
         nothingToClose: frame => this.#ending.stop(closeCause(frame), { code: 1000 }, STOP_TIMEOUT_MS),
       },
@@ -129,7 +135,11 @@ export class ProcessCore {
     this.#ending = new Ending({
       clock: settings.clock,
       id,
-      interrupt: run => serial.interrupt(run),
+      interrupt: run => {
+        if (this.#born) serial.interrupt(run)
+        else run()
+      },
+      inside: () => callbacks.inside,
       quit: () => this.#quit(),
       unsent: () => this.outbox.end(),
       terminate: reason => {
@@ -177,30 +187,16 @@ export class ProcessCore {
    */
   async start(args: unknown, begin: () => void): Promise<void> {
     const { signal } = this.settings
-    const aborted = (): boolean => signal?.aborted === true
-    let mode: InitMode | null
-    try {
-      if (aborted()) throw new AbortError(signal!)
-      const initial = this.#callbacks.init(args)
-      // What comes before there is a state, from `init` itself or by the name, waits for it.
-      this.#reception.serial.wait(Promise.allSettled([initial]))
-      mode = await initial
-      if (this.#ending.begun) throw this.#ending.error!
-    } catch (error) {
-      this.watch()
-      this.#ending.begin({ ...stopCause(toError(error)), type: 'crash' }, null)
-      await this.#ending.ended
-      throw error
-    }
+    const birth = { callbacks: this.#callbacks, ending: this.#ending, signal, release: this.#release }
+    const mode = await giveBirth(birth, args, this.#onAbort)
     this.#born = true
-    signal?.addEventListener('abort', this.#onAbort)
     // Not before: a process that does not come to be opens no file.
     this.debug.switchOn(this.settings.debug)
     begin()
     this.events.publish({ type: 'start' })
-    const started = this.settings.async && !aborted() ? null : this.#waiters.started()
-    if (aborted()) this.#onAbort()
-    else this.#cycle.begin(mode)
+    const started = this.settings.async ? null : this.#waiters.started()
+    this.#cycle.begin(mode)
+    this.#reception.serial.begin()
     await started
   }
 
@@ -210,7 +206,8 @@ export class ProcessCore {
     if (this.#ending.begun) return quiet(Promise.reject(this.#ending.error!))
     if (phase === 'closing') return quiet(Promise.reject(new NotConnectedError(phase)))
     const connected = this.#waiters.connected()
-    this.#cycle.connect()
+    // Before there is a state `start()` will see to it.
+    if (this.#born) this.#cycle.connect()
     return connected
   }
 
@@ -219,6 +216,7 @@ export class ProcessCore {
     const cause = stopCause(value)
     const { code = cause.normal ? 1000 : 1011, reason, timeoutMs = STOP_TIMEOUT_MS } = options
     checkFrame({ type: 'close', code, reason })
+    milliseconds('timeoutMs', timeoutMs, 0, 0)
     this.#ending.stop(cause, { code, reason }, timeoutMs)
     return this.#ending.ended
   }
@@ -283,14 +281,15 @@ export class ProcessCore {
   async #gone(reason: EndReason): Promise<void> {
     this.links.end(reason)
     try {
-      await this.#release()
+      const released = this.#release()
+      if (released instanceof Promise) await atMost(this.settings.clock, STOP_TIMEOUT_MS, released)
     } catch (cause) {
       warn('WS_RELEASE_FAILED', 'the name of a process could not be given back', cause)
     }
     const { signal } = this.settings
     const error = signal?.aborted === true ? new AbortError(signal) : reason.error
     const told = this.#waiters.end(error ?? this.#ending.error!)
-    if (!reason.normal && !this.#watched && !told && reason.type !== 'stop') {
+    if (this.#born && !reason.normal && !this.#watched && !told && reason.type !== 'stop') {
       warn('WS_PROCESS_ENDED', this.#ending.error!.message, reason.error)
     }
     await this.debug.close()

@@ -61,8 +61,8 @@ export function makeProcess(core: ProcessCore): Process {
     status: (options = {}) => core.mail.ask('status', options, callbacks => status(core, callbacks)),
     changeBehaviour: (behaviour, extra, options = {}) =>
       core.mail
-        .ask('changeBehaviour', options, callbacks =>
-          change(core, callbacks, requireBehaviour(behaviour), extra),
+        .ask('changeBehaviour', options, (callbacks, wanted) =>
+          change(core, callbacks, requireBehaviour(behaviour), extra, wanted),
         )
         .then(() => process as never),
     [Symbol.asyncDispose]: async () => void (await core.stop(undefined)),
@@ -118,9 +118,11 @@ async function change(
   callbacks: Callbacks,
   behaviour: AnyBehaviour,
   extra: unknown,
+  wanted: () => boolean,
 ): Promise<void> {
   const changed = await behaviour.codeChange?.(callbacks.behaviour.version, callbacks.state, extra)
   if (changed !== undefined) requireKeys('codeChange', changed, { state: true })
+  if (!wanted()) return
   if (changed?.state !== undefined) callbacks.state = changed.state
   callbacks.behaviour = behaviour
   core.events.publish({ type: 'behaviour-change', version: behaviour.version })

@@ -86,7 +86,8 @@ export class Reception {
   }
 
   #frame(message: Message): Promise<void> | null {
-    this.#credits--
+    // What is drained after the end needs none.
+    if (this.#credits > 0) this.#credits--
     const { events, callbacks } = this.#host
     if (events.wants('frame-in')) events.publish({ type: 'frame-in', frame: message })
     return callbacks.frame(message)

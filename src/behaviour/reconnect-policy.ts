@@ -138,7 +138,9 @@ export class ReconnectPolicy {
     this.#longestMs = longest * this.#factor
     const { jitter } = this.#options
     const least = jitter === 'none' ? longest : jitter === 'equal' ? longest / 2 : 0
-    const delay = least + this.#random() * (longest - least)
+    const random = this.#random()
+    // A generator that is broken must not make a busy loop.
+    const delay = least + (random >= 0 && random <= 1 ? random : 1) * (longest - least)
     return httpResponse === null ? delay : delay + retryAfterMs(httpResponse)
   }
 
@@ -165,7 +167,7 @@ function isHopeless({ httpResponse }: DisconnectStatus, fresh: boolean): boolean
   if (httpResponse === null) return false
   const { status } = httpResponse
   // A token that has expired in between is no reason to give up, when the next attempt has another.
-  if (fresh && (status === 401 || status === 403)) return false
+  if (fresh && [401, 403, 407].includes(status)) return false
   return status >= 200 && status < 500 && ![408, 425, 429].includes(status)
 }
 

@@ -14,6 +14,7 @@ const KEYS: Readonly<Record<string, true>> = {
   keepalive: true,
   flow: true,
 }
+const CALL_KEYS: Readonly<Record<string, true>> = { ...KEYS, answer: true }
 const DISCONNECT_KEYS: Readonly<Record<string, true>> = {
   state: true,
   stop: true,
@@ -26,20 +27,19 @@ const NO_FRAMES: readonly CheckedFrame[] = []
 
 /** The frames of a checked result. */
 export function requireResult(callback: string, result: unknown): readonly CheckedFrame[] {
-  requireKeys(callback, result, callback === 'handleCall' ? { ...KEYS, answer: true } : KEYS)
+  requireKeys(callback, result, callback === 'handleCall' ? CALL_KEYS : KEYS)
   const { reply, close, keepalive, flow } = result as CallResult<unknown, unknown>
-  const bad = (why: string, cause?: unknown): BadResponseError =>
-    new BadResponseError(callback, result, why, cause === undefined ? {} : { cause })
   let frames = NO_FRAMES
   try {
     if (reply !== undefined) frames = checkFrames(reply)
     if (close !== undefined) checkFrame(closeFrame(close))
     if (keepalive !== undefined) resolveKeepalive(keepalive)
-  } catch (error) {
-    throw bad((error as Error).message, error)
+  } catch (cause) {
+    throw new BadResponseError(callback, result, (cause as Error).message, { cause })
   }
-  if (flow !== undefined && !(typeof flow === 'number' && flow >= 0))
-    throw bad('flow must be a number of credits')
+  if (flow !== undefined && !(typeof flow === 'number' && flow >= 0)) {
+    throw new BadResponseError(callback, result, 'flow must be a number of credits')
+  }
   return frames
 }
 
@@ -84,8 +84,8 @@ export function requireKeys(callback: string, result: unknown, known: Readonly<R
   if (typeof result !== 'object' || result === null || Array.isArray(result)) {
     throw new BadResponseError(callback, result, 'a result is an object, or nothing')
   }
-  for (const key of Object.keys(result)) {
-    if (!Object.hasOwn(known, key))
+  for (const key in result) {
+    if (!Object.hasOwn(known, key) && Object.hasOwn(result, key))
       throw new BadResponseError(callback, result, `there is no ${key} in a result`)
   }
 }

@@ -61,7 +61,10 @@ export interface DisconnectResult<State> {
 
 /** How to connect again. */
 export interface ReconnectWish {
-  /** Default 0. A timer, which `connect()`, `stop()` and an abort take back. */
+  /**
+   * Default: at once after a connection that was open, the growing delay of the reconnect policy after a failed attempt. A
+   * timer, which `connect()`, `stop()` and an abort take back.
+   */
   readonly delayMs?: number | undefined
   /** Where to connect to from now on. */
   readonly target?: StartTarget | undefined

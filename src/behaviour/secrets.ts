@@ -6,7 +6,7 @@
 // Everything here is one pass without backtracking, over what a peer may have written. A text is judged as far as it is
 // shown. Secrets without a name, in the path of a URL or alone in a payload, are not found.
 import type { HeaderList } from '../handshake/index.js'
-import { isSecretName, isTellingName } from './secret-names.js'
+import { isSecretName, isTellingName } from '../transport/secret-names.js'
 
 /** What stands in the place of a secret. */
 export const MASK = '***'

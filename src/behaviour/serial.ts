@@ -17,9 +17,13 @@ export type InboxItem =
   | { readonly kind: 'connection'; readonly run: () => Promise<void> | null }
 
 /** What comes from elsewhere. */
-export type MailItem =
+export type MailItem = (
   | { readonly kind: 'cast'; readonly message: unknown }
   | { readonly kind: 'message'; readonly run: () => Promise<void> | null }
+) & {
+  /** When it was posted, compared with others. */
+  order?: number
+}
 
 /** What the queues ask of their process. */
 export interface SerialHost {
@@ -35,15 +39,32 @@ export interface SerialHost {
 
 const MAX_BYTES = 1024 * 1024
 
+/** How many items all processes together handle before timers and sockets have their turn. */
+const TURN_ITEMS = 10_000
+let handled = 0
+const refresh = (): void => {
+  handled = 0
+}
+
+/** Counts one more; true when it is time to let go. Who posts to itself for ever must not stop the program. */
+function tired(): boolean {
+  if (handled === 0) setImmediate(refresh)
+  return ++handled > TURN_ITEMS
+}
+
 /** The queues of one process. */
 export class Serial {
   readonly #host: SerialHost
   readonly #maxInbox: number
   readonly #inbox = new Fifo<InboxItem>()
   readonly #mailbox = new Fifo<MailItem>()
+  /** Apart from the others, since they wait for a connection. */
+  readonly #casts = new Fifo<MailItem>()
+  #posted = 0
   #inboxBytes = 0
   #reading = true
-  #waiting = false
+  /** From the beginning, until there is a state. */
+  #waiting = true
   #looping = false
   #scheduled = false
   #interrupt: (() => void) | null = null
@@ -62,14 +83,15 @@ export class Serial {
     return this.#inbox.length === 0 && !this.#ended
   }
 
-  /** True while a callback's promise is waited for. */
-  get waiting(): boolean {
-    return this.#waiting
-  }
-
   /** How many messages wait that did not come from the connection. */
   get mailboxLength(): number {
-    return this.#mailbox.length
+    return this.#mailbox.length + this.#casts.length
+  }
+
+  /** There is a state: callbacks may run. */
+  begin(): void {
+    this.#waiting = false
+    this.schedule()
   }
 
   /** Something came from the connection and cannot be handled now. */
@@ -106,7 +128,9 @@ export class Serial {
   /** Something came from elsewhere. */
   post(item: MailItem): void {
     if (this.#ended) return
-    this.#mailbox.push(item)
+    item.order = ++this.#posted
+    if (item.kind === 'cast') this.#casts.push(item)
+    else this.#mailbox.push(item)
     this.schedule()
   }
 
@@ -133,12 +157,13 @@ export class Serial {
     queueMicrotask(this.#onScheduled)
   }
 
-  /** Nothing is handled any more. @returns what was waiting in the mailbox. */
-  end(): readonly MailItem[] {
+  /** Nothing is handled any more. */
+  end(): void {
     this.#ended = true
     this.#interrupt = null
     this.#inbox.clear()
-    return this.#mailbox.clear()
+    this.#mailbox.clear()
+    this.#casts.clear()
   }
 
   readonly #onScheduled = (): void => {
@@ -156,6 +181,11 @@ export class Serial {
           this.#interrupt = null
           interrupt()
           continue
+        }
+        if (tired()) {
+          this.#scheduled = true
+          setImmediate(this.#onScheduled)
+          break
         }
         const item = this.#next()
         if (item === undefined) break
@@ -178,7 +208,12 @@ export class Serial {
       const more = this.#fromInbox()
       if (more !== undefined) return more
     }
-    return this.#mailbox.take(item => item.kind !== 'cast' || this.#host.takesCasts())
+    const cast = this.#casts.peek()
+    const other = this.#mailbox.peek()
+    const castFirst = other === undefined || (cast !== undefined && cast.order! < other.order!)
+    if (cast !== undefined && castFirst && this.#host.takesCasts()) return this.#casts.shift()
+    if (other !== undefined) return this.#mailbox.shift()
+    return undefined
   }
 
   #fromInbox(): InboxItem | undefined {

@@ -28,6 +28,8 @@ export class Session {
   error: Error | null = null
   /** True when the keepalive gave it up. */
   dead = false
+  /** True once `handleConnect` is done: until then only what it sends goes out. */
+  ready = false
   /** True while the process does not read. */
   paused = false
   readonly #unsent = new Unsent()

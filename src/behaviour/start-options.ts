@@ -2,8 +2,7 @@ import { UsageError } from '../protocol/index.js'
 import type { Clock } from '../transport/clock.js'
 import { systemClock } from '../transport/clock.js'
 import { CONNECT_OPTIONS, type ConnectOptions } from '../transport/connect.js'
-import { milliseconds, requireOptions, resolveDialOptions } from '../transport/dial-options.js'
-import { resolveSocketOptions } from '../transport/socket-options.js'
+import { milliseconds, requireOptions } from '../transport/dial-options.js'
 import { type DebugOption, requireDebugOptions } from './debug.js'
 import { type KeepaliveOptions, type KeepaliveSettings, resolveKeepalive } from './keepalive.js'
 import type { ProcessName } from './names.js'
@@ -104,8 +103,6 @@ const TARGET_TIMEOUT_MS = 30_000
 export function resolveStartOptions(options: StartOptions<unknown>): ProcessSettings {
   requireOptions(options, START_OPTIONS)
   const { random = Math.random, clock = systemClock, flow = Infinity, whenNotOpen = 'error' } = options
-  resolveDialOptions(options)
-  resolveSocketOptions(options)
   if ('onMessage' in options)
     throw new UsageError('WS_BAD_OPTION', 'a process has handleFrame, not onMessage')
   if (!(typeof flow === 'number' && flow >= 0))

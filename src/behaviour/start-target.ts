@@ -1,4 +1,5 @@
 import type { ConnectOptions } from '../transport/connect.js'
+import { requireOptions } from '../transport/dial-options.js'
 import type { DisconnectStatus } from './disconnect-status.js'
 
 /** What may differ from attempt to attempt; laid over the options of `start()`. */
@@ -29,3 +30,24 @@ export type TargetFactory = (
 
 /** Where to connect to. */
 export type StartTarget = string | URL | TargetObject | TargetFactory
+
+const OPTIONS: Readonly<Record<keyof TargetObject, true>> = {
+  url: true,
+  headers: true,
+  origin: true,
+  subprotocols: true,
+  tls: true,
+  insecure: true,
+  proxy: true,
+  cookieStore: true,
+}
+
+/**
+ * Refuses what is no option of a target.
+ *
+ * @throws UsageError `WS_BAD_OPTION`.
+ */
+export function requireTargetObject(target: TargetObject): TargetObject {
+  requireOptions(target, OPTIONS, 'target')
+  return target
+}

@@ -1,6 +1,6 @@
 import type { Behaviour } from './behaviour.js'
 import { UsageError } from '../protocol/index.js'
-import { parseTarget } from '../transport/target.js'
+import { type ConnectOptions, prepare } from '../transport/connect.js'
 import { claimName } from './claim-name.js'
 import { isName, showName } from './names.js'
 import { ProcessCore } from './process-core.js'
@@ -8,7 +8,7 @@ import { link as linkProcesses, requireProcess } from './process-handles.js'
 import type { AnyProcess, Process } from './process.js'
 import { requireBehaviour } from './require-behaviour.js'
 import { resolveStartOptions, type StartOptions } from './start-options.js'
-import type { StartTarget } from './start-target.js'
+import { requireTargetObject, type StartTarget } from './start-target.js'
 
 /**
  * Starts a process: a WebSocket client that runs a behaviour.
@@ -33,7 +33,7 @@ export async function start<
 ): Promise<Process<State, Cast, Call, Answer, Info>> {
   const callbacks = requireBehaviour(behaviour)
   const settings = resolveStartOptions(options)
-  requireTarget(target)
+  requireTarget(target, settings.connect)
   const { name, link } = options
   if (name !== undefined && !isName(name)) {
     throw new UsageError('WS_BAD_OPTION', 'name must be a text, { via, key } or { global }')
@@ -53,11 +53,15 @@ export async function start<
   return process as Process<State, Cast, Call, Answer, Info>
 }
 
-function requireTarget(target: StartTarget): void {
-  if (typeof target === 'function') return
-  if (typeof target === 'string' || target instanceof URL) parseTarget(target)
-  else if (typeof target === 'object' && target !== null && 'url' in target) parseTarget(target.url)
-  else
+/** Looks at a target, with the options that it is laid over, before anything is done. */
+function requireTarget(target: StartTarget, options: ConnectOptions): void {
+  // Where it leads to is not known yet, but everything else is.
+  if (typeof target === 'function') prepare('ws://localhost/', { ...options, proxy: undefined })
+  else if (typeof target === 'string' || target instanceof URL) prepare(target, options)
+  else if (typeof target === 'object' && target !== null && 'url' in target) {
+    const { url, ...own } = requireTargetObject(target)
+    prepare(url, { ...options, ...own })
+  } else
     throw new UsageError(
       'WS_BAD_URL',
       `a target is a URL, { url, … } or a function, and not ${String(target)}`,

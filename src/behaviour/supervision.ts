@@ -9,10 +9,11 @@ import { ChildList, type Slot } from './child-list.js'
 import { type Child, type ChildOptions, childSpec } from './child-spec.js'
 import type { EndReason } from './end-reason.js'
 import { checkFrame } from './frame.js'
+import { onEnd } from './on-end.js'
 import type { StopOptions } from './process.js'
 import { AlreadyStartedError, NoProcessError, ProcessError } from './process-error.js'
 import { Restarts } from './restarts.js'
-import { endOf, endReason } from './stop-child.js'
+import { endReason } from './stop-child.js'
 import type { ChildCount, ChildInfo, Supervisor } from './supervisor.js'
 import type { SupervisorSettings } from './supervisor-options.js'
 
@@ -165,9 +166,10 @@ export class Supervision implements Supervisor {
 
   #watchLinks(): void {
     for (const link of this.#settings.links) {
-      void endOf(link).then(({ normal, error }) => {
+      const forget = onEnd(link, ({ normal, error }) => {
         if (!normal) this.#end(endReason('link', { normal, error }))
       })
+      void this.ended.then(forget)
     }
   }
 

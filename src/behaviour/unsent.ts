@@ -8,15 +8,19 @@ export class Unsent {
   #frames: CheckedFrame[] = []
   #batches: number[] = []
   #head = 0
+  #done = 0
 
   /** A frame leaves with this batch of output. */
   add(frame: CheckedFrame, batch: number): void {
+    // A message in parts is known to be whole only later: it may be written already.
+    if (batch <= this.#done) return
     this.#frames.push(frame)
     this.#batches.push(batch)
   }
 
   /** The stream is done with the first `batches`. */
   written(batches: number): void {
+    this.#done = batches
     const { length } = this.#batches
     while (this.#head < length && this.#batches[this.#head] <= batches) this.#head++
     if (this.#head === length) {

@@ -10,13 +10,13 @@ import type { NetworkEvent } from './network-event.js'
 import type { Random } from './random.js'
 import type { Stepper } from './stepper.js'
 import { VirtualLink } from './virtual-link.js'
-import { type Service, VirtualServer } from './virtual-server.js'
+import { type ConnectAttempt, type Service, VirtualServer } from './virtual-server.js'
 
 interface Host {
   readonly server: VirtualServer
   readonly conditions: ResolvedConditions
   readonly links: Set<VirtualLink>
-  readonly attempts: Knock[]
+  readonly attempts: ConnectAttempt[]
 }
 
 /** What there is on a network: hosts, links, and connections under way. */
@@ -53,7 +53,7 @@ export class Fabric {
     if (this.#hosts.has(peer)) throw new UsageError('WS_BAD_OPTION', `somebody listens at ${peer} already`)
     const resolved = resolveConditions(conditions, this.#conditions)
     const links = new Set<VirtualLink>()
-    const attempts: Knock[] = []
+    const attempts: ConnectAttempt[] = []
     const owner = {
       clock: this.#stepper.clock,
       links,
@@ -82,7 +82,7 @@ export class Fabric {
     }
     const knock = new Knock(owner, signal)
     this.knocks.add(knock)
-    this.#hosts.get(peer)?.attempts.push(knock)
+    this.#hosts.get(peer)?.attempts.push(knock.attempt)
     return knock.stream
   }
 

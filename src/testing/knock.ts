@@ -24,13 +24,14 @@ export interface KnockOwner {
 }
 
 /** One attempt to connect. */
-export class Knock implements ConnectAttempt {
-  readonly atMs: number
+export class Knock {
+  /** What is told of it: an object of its own, as lists of them outlive the stream. */
+  readonly attempt: ConnectAttempt
   /** The client's end, when there is one. */
   readonly stream: Promise<Duplex>
   readonly #owner: KnockOwner
   readonly #signal: AbortSignal
-  #outcome: ConnectAttempt['outcome'] = 'waiting'
+  readonly #told: { readonly atMs: number; outcome: ConnectAttempt['outcome'] }
   #timer: Timer | null = null
   /** At the server, without an answer. */
   #waiting = false
@@ -40,7 +41,7 @@ export class Knock implements ConnectAttempt {
   constructor(owner: KnockOwner, signal: AbortSignal) {
     this.#owner = owner
     this.#signal = signal
-    this.atMs = owner.clock.now()
+    this.attempt = this.#told = { atMs: owner.clock.now(), outcome: 'waiting' }
     this.stream = new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
@@ -49,10 +50,6 @@ export class Knock implements ConnectAttempt {
     signal.addEventListener('abort', this.#giveUp, { once: true })
     // Not at once: whoever keeps the list of those who wait must have it first.
     process.nextTick(() => this.#travel(this.#arrive))
-  }
-
-  get outcome(): ConnectAttempt['outcome'] {
-    return this.#outcome
   }
 
   /** The answer may be another one now. */
@@ -64,12 +61,12 @@ export class Knock implements ConnectAttempt {
 
   /** Whatever the answer would have been. */
   refuse(): void {
-    if (this.#outcome === 'waiting') this.#settle('refused', () => this.#reject(this.#refusal()))
+    if (this.#told.outcome === 'waiting') this.#settle('refused', () => this.#reject(this.#refusal()))
   }
 
   /** What it waits for, for a message. */
   toString(): string {
-    return `a connection to ${this.#owner.peer} is being made since ${this.atMs} ms`
+    return `a connection to ${this.#owner.peer} is being made since ${this.attempt.atMs} ms`
   }
 
   /** At the server. */
@@ -98,13 +95,13 @@ export class Knock implements ConnectAttempt {
   }
 
   readonly #giveUp = (): void => {
-    if (this.#outcome !== 'waiting') return
+    if (this.#told.outcome !== 'waiting') return
     this.#settle('abandoned', () => this.#reject(this.#signal.reason))
   }
 
   /** Goes on after the latency of one way. */
   #travel(next: () => void): void {
-    if (this.#outcome !== 'waiting') return
+    if (this.#told.outcome !== 'waiting') return
     const owner = this.#owner
     const latencyMs = owner.random.from(owner.conditions().latencyMs)
     if (latencyMs === 0) {
@@ -118,7 +115,7 @@ export class Knock implements ConnectAttempt {
   }
 
   #settle(outcome: ConnectAttempt['outcome'], answer: () => void): void {
-    this.#outcome = outcome
+    this.#told.outcome = outcome
     this.#waiting = false
     if (this.#timer !== null) this.#owner.clock.clearTimeout(this.#timer)
     this.#timer = null

@@ -3,12 +3,24 @@ import { type HeadLimits, resolveHeadLimits } from '../handshake/index.js'
 import type { Opened } from './client-handshake.js'
 import { clientRequest } from './client-request.js'
 import { type CookieStore, requireCookieStore } from './cookies.js'
-import { DIAL_OPTIONS, type DialOptions, milliseconds, requireOptions } from './dial-options.js'
+import {
+  DIAL_OPTIONS,
+  type DialOptions,
+  milliseconds,
+  requireOptions,
+  resolveDialOptions,
+} from './dial-options.js'
 import type { HeaderInput } from './header-list.js'
 import { type HopSettings, openHop } from './hop.js'
 import { afterResponse, type Hop, makeHop, redirectLimit } from './redirect.js'
+import { resolveProxies } from './proxy.js'
 import { Socket } from './socket.js'
-import { resolveSocketOptions, SOCKET_OPTIONS, type SocketOptions } from './socket-options.js'
+import {
+  resolveSocketOptions,
+  SOCKET_OPTIONS,
+  type SocketOptions,
+  type SocketSettings,
+} from './socket-options.js'
 import { parseTarget, peerName } from './target.js'
 import { tell } from './tell.js'
 
@@ -77,19 +89,8 @@ const HANDSHAKE_TIMEOUT_MS = 10_000
  * InvalidHeadError too, and is not sent.
  */
 export async function connect(url: string | URL, options: ConnectOptions = {}): Promise<Socket> {
-  requireOptions(options, CONNECT_OPTIONS)
-  const settings = resolveSocketOptions(options)
+  const { settings, first, maxRedirects, handshakeTimeoutMs } = prepare(url, options)
   const { clock } = settings
-  const handshakeTimeoutMs = milliseconds(
-    'handshakeTimeoutMs',
-    options.handshakeTimeoutMs,
-    HANDSHAKE_TIMEOUT_MS,
-  )
-  const maxRedirects = redirectLimit(options.maxRedirects)
-  requireCookieStore(options.cookieStore)
-  resolveHeadLimits(options.headLimits)
-  const target = parseTarget(url)
-  const first = makeHop(target, clientRequest(target, options), options.tls)
   const { hop, stream, opened } = await follow(first, maxRedirects, { options, clock, handshakeTimeoutMs })
   const { agreement, head, rest } = opened
   const peer = peerName(hop.target)
@@ -100,6 +101,34 @@ export async function connect(url: string | URL, options: ConnectOptions = {}): 
   // After the microtasks: frames that came with the 101 wait until the caller has the socket and can answer them.
   process.nextTick(() => socket.start(rest))
   return socket
+}
+
+/**
+ * Everything that can be said of a URL and options before anything is dialed.
+ *
+ * @throws UsageError, InvalidHeadError.
+ */
+export function prepare(url: string | URL, options: ConnectOptions): Prepared {
+  requireOptions(options, CONNECT_OPTIONS)
+  const settings = resolveSocketOptions(options)
+  const { handshakeTimeoutMs: limitMs } = options
+  const handshakeTimeoutMs = milliseconds('handshakeTimeoutMs', limitMs, HANDSHAKE_TIMEOUT_MS)
+  const maxRedirects = redirectLimit(options.maxRedirects)
+  requireCookieStore(options.cookieStore)
+  resolveHeadLimits(options.headLimits)
+  resolveDialOptions(options)
+  const target = parseTarget(url)
+  resolveProxies(options.proxy, target, process.env)
+  const first = makeHop(target, clientRequest(target, options), options.tls)
+  return { settings, first, maxRedirects, handshakeTimeoutMs }
+}
+
+/** What `connect()` begins with. */
+interface Prepared {
+  readonly settings: SocketSettings
+  readonly first: Hop
+  readonly maxRedirects: number
+  readonly handshakeTimeoutMs: number
 }
 
 /** From hop to hop, until a server opens the connection or says no. */

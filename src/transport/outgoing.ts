@@ -7,14 +7,12 @@ import { NotConnectedError } from './not-connected-error.js'
 import { isParts, type Payload, type PayloadParts, toBytes } from './payload.js'
 import { sendParts } from './send-parts.js'
 import { quiet, SendQueue } from './send-queue.js'
-import type { SocketOutcome } from './socket-outcome.js'
 import type { SocketSettings } from './socket-options.js'
 import type { Wire } from './wire.js'
 
 /** What sending needs of its socket. */
 export interface OutgoingSource {
   state(): 'open' | 'closing' | 'closed'
-  readonly closed: Promise<SocketOutcome>
   /** Lets go of a peer that does not read. @returns what senders are told. */
   overflow(): Error
   close(code: number, reason: string): void
@@ -29,6 +27,8 @@ export class Outgoing {
   readonly #settings: SocketSettings
   readonly #source: OutgoingSource
   readonly #sends = new SendQueue()
+  /** Messages in parts that are being sent. */
+  readonly #senders = new Set<(error: Error) => void>()
   /** Called with the number of batches that the stream is done with. */
   onWritten: ((batches: number) => void) | null = null
   /** Called once, when our Close frame was handed to the stream. */
@@ -70,9 +70,9 @@ export class Outgoing {
     return this.bufferedAmount < this.#settings.highWaterMark
   }
 
-  /** The number of the batch that everything sent so far leaves with, see `Wire.batches`. */
+  /** The number of the batch that everything sent so far leaves with, see `Wire.handed`. */
   get batch(): number {
-    const { handed } = this.#wire.batches
+    const { handed } = this.#wire
     return this.#connection.pendingBytes > 0 ? handed + 1 : handed
   }
 
@@ -92,7 +92,7 @@ export class Outgoing {
   /** Settles when the operating system has taken everything up to here. */
   taken(): Promise<void> {
     const { batch } = this
-    return batch === this.#wire.batches.written ? SENT : this.#sends.whenWritten(batch)
+    return batch === this.#wire.written ? SENT : this.#sends.whenWritten(batch)
   }
 
   /** Settles when everything sent so far was handed to the stream and there is room for more. */
@@ -116,6 +116,7 @@ export class Outgoing {
 
   /** The connection is gone. */
   fail(error: Error): void {
+    for (const fail of this.#senders) fail(error)
     this.#sends.fail(error)
   }
 
@@ -141,7 +142,12 @@ export class Outgoing {
       breakOff: () => {
         if (this.#source.state() === 'open') this.#source.close(1011, 'message broken off')
       },
-      ended: this.#source.closed,
+      whenGone: fail => {
+        // Its turn may come when the connection is gone already.
+        if (this.#source.state() === 'closed') fail(this.#refusal())
+        this.#senders.add(fail)
+        return () => this.#senders.delete(fail)
+      },
     })
   }
 

@@ -1,7 +1,7 @@
 // Strategy: a redirect is followed by making the next hop out of the last one, and not out of what the caller said. So what
 // was left behind at one origin's border is gone for good: a chain that comes back does not get it again. Headers are
-// taken away by name, as a caller's own must go on. TLS options are kept by name: one that Node adds tomorrow may be a
-// credential.
+// taken away by name, as a caller's own must go on: those of the standard, and those that say that they are secret.
+// TLS options are kept by name: one that Node adds tomorrow may be a credential.
 //
 //   Location --resolve against the last URL--> URL --without user info and fragment--> Target
 //   last hop --another origin: less its secrets--------------------------------------> Hop
@@ -15,6 +15,7 @@ import {
 } from '../handshake/index.js'
 import { UsageError } from '../protocol/index.js'
 import type { TlsOptions } from './dial-options.js'
+import { isSecretName, withoutTokens } from './secret-names.js'
 import { parseTarget, type Target } from './target.js'
 
 /** One URL on the way to a connection, and what it is asked. */
@@ -38,14 +39,12 @@ export interface Refusal {
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
 
 /** RFC 9110 15.4: what a redirected request should leave out, as it is meant for one origin only. In lower case. */
-const SECRET_HEADERS: ReadonlySet<string> = new Set([
-  'authorization',
-  'cookie',
-  'host',
-  'proxy-authorization',
-])
+const ONE_ORIGIN: ReadonlySet<string> = new Set(['authorization', 'cookie', 'host', 'proxy-authorization'])
 
-/** What says whom to trust and how to speak, but not who we are or who the first server is. */
+/**
+ * What says whom to trust and how to speak, but not who we are or who the first server is. A check of one's own is told the
+ * name of each host, and without it less would be checked.
+ */
 const COMMON_TLS_OPTIONS = [
   'ca',
   'crl',
@@ -58,6 +57,7 @@ const COMMON_TLS_OPTIONS = [
   'secureOptions',
   'secureProtocol',
   'rejectUnauthorized',
+  'checkServerIdentity',
   'enableTrace',
 ] as const satisfies readonly (keyof TlsOptions)[]
 
@@ -133,8 +133,11 @@ function resolve(location: string, from: Target): URL | null {
 function nextHop({ target: from, request, tls }: Hop, to: Target): Hop {
   const asked = { ...request, host: to.host, target: to.requestTarget, key: generateKey() }
   if (isSameOrigin(from, to)) return makeHop(to, asked, tls)
-  const headers = request.headers.filter(([name]) => !SECRET_HEADERS.has(name.toLowerCase()))
-  return makeHop(to, { ...asked, headers }, tls && commonTls(tls))
+  const headers = request.headers.filter(
+    ([name]) => !ONE_ORIGIN.has(name.toLowerCase()) && !isSecretName(name),
+  )
+  const subprotocols = withoutTokens(request.subprotocols)
+  return makeHop(to, { ...asked, headers, subprotocols }, tls && commonTls(tls))
 }
 
 const isSameOrigin = (a: Target, b: Target): boolean =>

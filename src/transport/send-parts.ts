@@ -1,5 +1,4 @@
 import { type FragmentKind, UsageError } from '../protocol/index.js'
-import { NotConnectedError } from './not-connected-error.js'
 import { type Payload, type PayloadParts, toBytes } from './payload.js'
 
 /** Where the fragments of a message go. */
@@ -8,8 +7,8 @@ export interface FragmentSink {
   fragment(kind: FragmentKind, data: string | Uint8Array, fin: boolean): Promise<void> | null
   /** The message ends before its last fragment. */
   breakOff(): void
-  /** Settles when the connection is gone. */
-  readonly ended: Promise<{ readonly error: Error | null }>
+  /** Calls `fail` when the connection is gone. @returns a function that takes that back. */
+  whenGone(fail: (error: Error) => void): () => void
 }
 
 /**
@@ -21,7 +20,7 @@ export interface FragmentSink {
 export async function sendParts(parts: PayloadParts, sink: FragmentSink): Promise<void> {
   const source = parts instanceof Blob ? (parts.stream() as AsyncIterable<Uint8Array>) : parts
   const iterator = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]()
-  const next = untilEnded(iterator, sink.ended)
+  const { next, forget } = untilGone(iterator, sink)
   // An empty Blob is an empty message; nobody can say which type an empty list would be.
   let message: 'text' | 'binary' | null = null
   let finished = false
@@ -53,25 +52,31 @@ export async function sendParts(parts: PayloadParts, sink: FragmentSink): Promis
     if (message !== null) sink.breakOff()
     if (!finished) giveUp(iterator)
     throw error
+  } finally {
+    forget()
   }
 }
 
 type Parts = AsyncIterator<Payload> | Iterator<Payload>
 
-/** The iterator's `next()`, but failing as soon as the connection ends. One listener, however many parts there are. */
-function untilEnded(iterator: Parts, ended: FragmentSink['ended']): () => Promise<IteratorResult<Payload>> {
+/** The iterator's `next()`, but failing as soon as the connection is gone. */
+function untilGone(
+  iterator: Parts,
+  sink: FragmentSink,
+): { readonly next: () => Promise<IteratorResult<Payload>>; readonly forget: () => void } {
   let lost: Error | null = null
   let fail: ((error: Error) => void) | null = null
-  void ended.then(({ error }) => {
-    lost = error ?? new NotConnectedError('closed')
-    fail?.(lost)
+  const forget = sink.whenGone(error => {
+    lost = error
+    fail?.(error)
   })
-  return () =>
+  const next = (): Promise<IteratorResult<Payload>> =>
     new Promise((resolve, reject) => {
       if (lost !== null) return reject(lost)
       fail = reject
       Promise.resolve(iterator.next()).then(resolve, reject)
     })
+  return { next, forget }
 }
 
 /** Not awaited: an iterator that is stuck in `next()` answers `return()` never. */

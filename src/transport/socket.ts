@@ -96,7 +96,6 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
     )
     this.outgoing = new Outgoing(this.#connection, this.#wire, settings, {
       state: () => this.state,
-      closed: this.closed,
       overflow: () => {
         this.#overflow = new ConnectionError('WS_BUFFER_FULL', this.#peer)
         this.#incoming.end(this.#overflow)

@@ -79,9 +79,14 @@ export class Wire {
     swallowErrors(stream)
   }
 
-  /** How many batches the stream was handed, and is done with. */
-  get batches(): { readonly handed: number; readonly written: number } {
-    return { handed: this.#handed, written: this.#written }
+  /** How many batches the stream was handed. */
+  get handed(): number {
+    return this.#handed
+  }
+
+  /** How many batches the stream is done with. */
+  get written(): number {
+    return this.#written
   }
 
   /** Bytes that have come since the handshake. */

@@ -273,9 +273,9 @@ t.test('a page instead of a handshake, HTTP 200, is for good too', t => {
   t.end()
 })
 
-t.test('401 and 403 are not for good when the next attempt has another token', async t => {
-  for (const status of [401, 403]) t.equal(await attemptsAgainst(t, status, FRESH), 4, `${status}`)
-  for (const status of [400, 404, 407, 410]) t.equal(await attemptsAgainst(t, status, FRESH), 1, `${status}`)
+t.test('401, 403 and 407 are not for good when the next attempt has another token', async t => {
+  for (const status of [401, 403, 407]) t.equal(await attemptsAgainst(t, status, FRESH), 4, `${status}`)
+  for (const status of [400, 404, 410]) t.equal(await attemptsAgainst(t, status, FRESH), 1, `${status}`)
 })
 
 t.test('Retry-After is added to the delay, up to an hour', async t => {

@@ -283,14 +283,16 @@ t.test('options switch on what they name, and anything else is refused', async t
   const all: readonly DebugOption[] = ['trace', 'log', 'statistics', { logToFile: path }]
   t.same(requireDebugOptions(all), all)
   t.same(requireDebugOptions(undefined), [])
-  const debug = new Debug(stream, all)
+  const debug = new Debug(stream)
+  debug.switchOn(all)
   for (let number = 0; number < 11; number++) stream.publish(miss(number))
   await debug.close()
   t.equal(printed().length, 11)
   t.same(missesIn(debug.getLog()), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], 'the log can be read after the end')
   t.match(debug.getStatistics(), { keepaliveMisses: 11 })
   t.equal(linesOf(path).length, 11)
-  const second = new Debug(fakeStream().stream, requireDebugOptions([{ log: 1 }]))
+  const second = new Debug(fakeStream().stream)
+  second.switchOn(requireDebugOptions([{ log: 1 }]))
   t.ok(second.enabled)
   t.equal(second.getStatistics(), null)
   for (const wrong of [

@@ -1,301 +1,322 @@
 // Rule 9 of the behaviour contract as a property: whatever fails, and whenever, each failure is told once, each process ends
-// once, nothing that was accepted is lost silently, and nothing is left behind. Everything runs in virtual time.
+// once, nothing that was accepted is lost silently, nothing that was refused is sent, and nothing is left behind. Everything
+// runs in virtual time. test/support/schedules.ts draws what happens, test/support/story.ts keeps the books.
+import { subscribe } from 'node:diagnostics_channel'
 import * as fc from 'fast-check'
 import { test } from 'tap'
 import {
+  type AnyProcess,
   type Behaviour,
   type EndReason,
   type Frame,
+  idle,
   NotConnectedError,
+  once,
   type Process,
+  reconnect,
+  type Self,
   start,
   type StartOptions,
+  whereis,
 } from '../../src/index.js'
-import { VirtualNetwork, type VirtualLink } from '../../src/testing/index.js'
-import { parseFrames } from '../support/frames.js'
+import { channelName, EVENT_TYPES } from '../../src/behaviour/channels.js'
+import type { PublishedEvent } from '../../src/behaviour/process-event.js'
+import { VirtualNetwork, type VirtualServer } from '../../src/testing/index.js'
+import { type Schedule, schedules, type Sending, type Step, type Streaming } from '../support/schedules.js'
+import { isStream, named, Story } from '../support/story.js'
 
 const URL = 'ws://peer.test/'
+const OTHER = 'ws://other.test/'
+const NAME = 'the one'
 
-/** What the server does with one connection. */
-type Fate =
-  | { readonly kind: 'refuse' | 'hang' | 'freeze' | 'serve' | 'deaf' }
-  | { readonly kind: 'status'; readonly status: number }
-  | { readonly kind: 'reset'; readonly bytes: number; readonly direction: 'to-client' | 'to-server' }
-  | { readonly kind: 'end'; readonly afterMs: number }
-  | { readonly kind: 'close'; readonly code: number; readonly afterMs: number }
-  | { readonly kind: 'garbage'; readonly bytes: Uint8Array; readonly instead: boolean }
+type Behaving = Behaviour<number, string, string, number>
+type Running = Process<number, string, string, number, unknown>
 
-type Step =
-  | { readonly kind: 'send'; readonly frames: number; readonly bytes: number }
-  | { readonly kind: 'cast' | 'info' | 'call' | 'connect' }
-
-interface Schedule {
-  readonly seed: number
-  readonly fates: readonly Fate[]
-  readonly steps: readonly { readonly atMs: number; readonly step: Step }[]
-  readonly stop: { readonly atMs: number; readonly how: 'stop' | 'abort' | 'error' }
-  /** The number of the callback that fails, counted over all of them, and how. */
-  readonly fault: {
-    readonly call: number
-    readonly how: 'throw' | 'reject' | 'answer' | 'close' | 'stop'
-  } | null
-  /** Every callback whose number divides by this takes so long. */
-  readonly slow: { readonly every: number; readonly ms: number }
-  readonly options: {
-    readonly reconnect: boolean
-    readonly handleInitialFailure: boolean
-    readonly whenNotOpen: 'error' | 'queue'
-    readonly ttlMs: number
-    readonly decides: boolean
-  }
-  readonly latencyMs: number
-  readonly windowBytes: number
+let current: Story | null = null
+for (const type of EVENT_TYPES) {
+  subscribe(channelName(type), message => {
+    const published = message as PublishedEvent
+    if (published.id === NAME) current?.events.push(published)
+  })
 }
 
-const ms = (max: number): fc.Arbitrary<number> => fc.integer({ min: 0, max })
+/** One run of a schedule. */
+class Run {
+  readonly one: Schedule
+  readonly story = new Story()
+  readonly network: VirtualNetwork
+  readonly server: VirtualServer
+  #turn = 0
+  #ids = 0
+  #selfSends = 0
+  #targets = 0
+  /** Since then results may come too late to be looked at. */
+  killedAtMs = Infinity
 
-const fate: fc.Arbitrary<Fate> = fc.oneof(
-  { weight: 4, arbitrary: fc.record({ kind: fc.constant('serve' as const) }) },
-  fc.record({
-    kind: fc.constantFrom('refuse' as const, 'hang' as const, 'freeze' as const, 'deaf' as const),
-  }),
-  fc.record({ kind: fc.constant('status' as const), status: fc.constantFrom(401, 404, 503) }),
-  {
-    weight: 4,
-    arbitrary: fc.record({
-      kind: fc.constant('reset' as const),
-      bytes: fc.integer({ min: 0, max: 600 }),
-      direction: fc.constantFrom('to-client' as const, 'to-server' as const),
-    }),
-  },
-  fc.record({ kind: fc.constant('end' as const), afterMs: ms(3000) }),
-  {
-    weight: 2,
-    arbitrary: fc.record({
-      kind: fc.constant('close' as const),
-      code: fc.constantFrom(1000, 1001, 1005, 1011, 4000),
-      afterMs: ms(3000),
-    }),
-  },
-  fc.record({
-    kind: fc.constant('garbage' as const),
-    bytes: fc.uint8Array({ minLength: 1, maxLength: 40 }),
-    instead: fc.boolean(),
-  }),
-)
+  /** How many messages may be handled. */
+  credits: number
 
-const schedule: fc.Arbitrary<Schedule> = fc.record({
-  seed: fc.integer(),
-  fates: fc.array(fate, { minLength: 1, maxLength: 5 }),
-  steps: fc.array(
-    fc.record({
-      atMs: ms(20_000),
-      step: fc.oneof(
-        fc.record({
-          kind: fc.constant('send' as const),
-          frames: fc.integer({ min: 1, max: 4 }),
-          bytes: fc.constantFrom(1, 200, 5000),
-        }),
-        fc.record({
-          kind: fc.constantFrom('cast' as const, 'info' as const, 'call' as const, 'connect' as const),
-        }),
-      ),
-    }),
-    { maxLength: 8 },
-  ),
-  stop: fc.record({
-    atMs: ms(30_000),
-    how: fc.constantFrom('stop' as const, 'abort' as const, 'error' as const),
-  }),
-  fault: fc.option(
-    fc.record({
-      call: fc.integer({ min: 1, max: 12 }),
-      how: fc.constantFrom(
-        'throw' as const,
-        'reject' as const,
-        'answer' as const,
-        'close' as const,
-        'stop' as const,
-      ),
-    }),
-  ),
-  slow: fc.record({ every: fc.integer({ min: 1, max: 6 }), ms: fc.constantFrom(0, 10, 700) }),
-  options: fc.record({
-    reconnect: fc.boolean(),
-    handleInitialFailure: fc.boolean(),
-    whenNotOpen: fc.constantFrom('error' as const, 'queue' as const),
-    ttlMs: fc.constantFrom(500, Infinity),
-    decides: fc.boolean(),
-  }),
-  latencyMs: fc.constantFrom(0, 0, 20),
-  windowBytes: fc.constantFrom(1024, 65_536),
-})
-
-/** What one run did, in order, and what became of each frame. */
-class Record {
-  readonly log: string[] = []
-  readonly accepted = new Set<string>()
-  readonly unsent: string[] = []
-  readonly handed: string[][] = []
-  readonly links: VirtualLink[] = []
-  readonly taken = new Map<VirtualLink, Uint8Array[]>()
-  running = false
-  overlaps = 0
-  calls = 0
-  terminated = 0
-  afterTerminate = 0
-
-  handBack(frames: readonly Frame[]): void {
-    const ids = frames.map(idOf)
-    this.handed.push(ids)
-    this.unsent.push(...ids)
+  constructor(one: Schedule) {
+    this.one = one
+    this.credits = one.options.flow
+    this.network = new VirtualNetwork({
+      seed: one.seed,
+      conditions: { latencyMs: one.latencyMs, windowBytes: one.windowBytes },
+    })
+    this.server = this.#serve()
+    current = this.story
   }
 
-  /** The frames that the network took whole, on all links. */
-  delivered(): string[] {
-    const ids: string[] = []
-    for (const chunks of this.taken.values()) {
-      const bytes = Buffer.concat(chunks)
-      const end = bytes.indexOf('\r\n\r\n')
-      if (end < 0) continue
-      for (const { opcode, payload } of parseWhole(bytes.subarray(end + 4))) {
-        if (opcode === 1) ids.push(idOf(Buffer.from(payload).toString()))
+  get clock(): VirtualNetwork['clock'] {
+    return this.network.clock
+  }
+
+  #fate(): Schedule['fates'][number] {
+    const { fates } = this.one
+    return fates[(this.#turn - 1) % fates.length]
+  }
+
+  #serve(): VirtualServer {
+    const { clock } = this.network
+    const server = this.network.listen(URL, (socket, _request, link) => {
+      const now = this.#fate()
+      if (now.kind === 'close') clock.setTimeout(() => void socket.close(now.code), now.afterMs)
+      else if (now.kind === 'end') clock.setTimeout(() => link.end('to-client'), now.afterMs)
+      else if (now.kind === 'freeze') clock.setTimeout(() => link.freeze(), 1000)
+      else if (now.kind === 'garbage') link.inject(now.bytes, 'to-client')
+      else if (now.kind === 'talk') {
+        for (let i = 0; i < 6; i++) void socket.write(`news ${i}`)
+        clock.setTimeout(() => socket.terminate(), now.afterMs)
       }
+      if (now.kind !== 'deaf') socket.onMessage = message => void socket.write(message.data)
+    })
+    server.onLink = link => {
+      this.story.watch(link, clock)
+      const now = this.#fate()
+      if (now.kind === 'reset') link.resetAfter(now.bytes, now.direction)
+      if (now.kind === 'garbage' && now.instead) link.inject(now.bytes, 'to-client')
     }
-    return ids
+    return server
   }
-}
 
-function idOf(frame: Frame): string {
-  const text = typeof frame === 'string' ? frame : String((frame as { readonly data: unknown }).data)
-  return text.split(' ')[0]
-}
-
-/** All frames but one that is cut at the end. */
-function parseWhole(bytes: Uint8Array): readonly { readonly opcode: number; readonly payload: Uint8Array }[] {
-  return parseFrames([bytes.subarray(0, wholeLength(bytes))])
-}
-
-function wholeLength(bytes: Uint8Array): number {
-  let at = 0
-  for (;;) {
-    if (at + 2 > bytes.length) return at
-    const short = bytes[at + 1] & 0x7f
-    const head = 2 + (short === 126 ? 2 : short === 127 ? 8 : 0) + 4
-    if (at + head > bytes.length) return at
-    const length = short === 126 ? bytes[at + 2] * 256 + bytes[at + 3] : short
-    if (at + head + length > bytes.length) return at
-    at += head + length
+  /** What becomes of the connection that is asked for next. */
+  dial(): void {
+    this.story.dials++
+    this.#turn++
+    const now = this.#fate()
+    this.server.up()
+    if (now.kind === 'refuse') this.server.down('keep')
+    else if (now.kind === 'hang') this.server.hang()
+    else if (now.kind === 'status') this.server.refuse(now.status)
   }
-}
 
-function serve(network: VirtualNetwork, { fates }: Schedule, record: Record): void {
-  let turn = 0
-  const server = network.listen(URL, (socket, _request, link) => {
-    const now = fates[(turn - 1) % fates.length]
-    if (now.kind === 'close') {
-      network.clock.setTimeout(() => void socket.close(now.code), now.afterMs)
-    } else if (now.kind === 'end') network.clock.setTimeout(() => link.end('to-client'), now.afterMs)
-    else if (now.kind === 'freeze') network.clock.setTimeout(() => link.freeze(), 1000)
-    else if (now.kind === 'garbage') link.inject(now.bytes, 'to-client')
-    if (now.kind !== 'deaf') socket.onMessage = message => void socket.write(message.data)
-  })
-  server.onLink = link => {
-    record.links.push(link)
-    const chunks: Uint8Array[] = []
-    record.taken.set(link, chunks)
-    link.onTaken = (bytes, direction) => {
-      if (direction === 'to-server') chunks.push(bytes)
-    }
-    const now = fates[(turn - 1) % fates.length]
-    if (now.kind === 'reset') link.resetAfter(now.bytes, now.direction)
-    if (now.kind === 'garbage' && now.instead) link.inject(now.bytes, 'to-client')
+  readonly target = (): string => {
+    this.#targets++
+    if (this.#targets % this.one.target!.failsEvery === 0) throw new Error('no token')
+    return URL
   }
-  Object.assign(network, {
-    nextFate: () => {
-      const now = fates[turn++ % fates.length]
-      server.up()
-      if (now.kind === 'refuse') server.down('keep')
-      else if (now.kind === 'hang') server.hang()
-      else if (now.kind === 'status') server.refuse(now.status)
-    },
-  })
-}
 
-function makeBehaviour(
-  { fault, slow, options }: Schedule,
-  record: Record,
-  network: VirtualNetwork,
-): Behaviour<number, string, string, number, string> {
-  const callback = async (name: string): Promise<void> => {
-    await new Promise<void>(resolve => void network.clock.setTimeout(resolve, slow.ms))
-    void name
-  }
-  /** Runs one callback: looks for overlaps, takes its time, fails when its turn has come. */
-  const run = (name: string, answer: () => object): object | Promise<object> => {
-    if (record.terminated > 0) record.afterTerminate++
-    if (record.running) record.overlaps++
-    record.log.push(name)
-    const number = ++record.calls
-    const faulty = fault !== null && fault.call === number
-    const fail = (): object => {
-      if (fault!.how === 'answer') return { nonsense: true }
-      if (fault!.how === 'close') return name === 'disconnect' ? { stay: true } : { close: { code: 4001 } }
-      if (fault!.how === 'stop') return { stop: 'enough' }
-      throw new Error('the callback failed')
-    }
-    if (faulty && fault.how === 'throw') return fail()
-    if (!faulty && number % slow.every !== 0) return answer()
-    record.running = true
-    return (async () => {
+  /** Gives a frame to the process, and notes what its user is told. */
+  give(to: AnyProcess | Self, id: string, frame: Frame, how: 'send' | 'write', first = false): void {
+    const { given } = this.story
+    const { whenNotOpen } = this.one.options
+    // `handleConnect` goes first: until it is done there is no connection for anybody else.
+    const open = to.phase === 'open' || (first && to.phase === 'connecting')
+    given.set(id, open ? 'accepted' : whenNotOpen === 'queue' ? 'unsure' : 'refused')
+    if (how === 'write') {
       try {
-        await callback(name)
-        return faulty ? fail() : answer()
-      } finally {
-        record.running = false
+        const went = to.write(frame)
+        // False says "full", too; and when that is thrown away which needs a connection, it is no reason to wait.
+        if (open && !went && whenNotOpen === 'queue') given.set(id, 'unsure')
+        // One in parts that waited, and cannot begin between two fragments when its turn comes, has nobody to tell.
+        const late = isStream(id) && this.one.steps.some(({ step }) => step.kind === 'fragments')
+        const kept = late ? 'unsure' : 'accepted'
+        if (!open && whenNotOpen === 'queue') given.set(id, went ? kept : 'refused')
+      } catch {
+        // A fragment out of order.
+        given.set(id, 'refused')
       }
-    })()
+      return
+    }
+    this.story.pending++
+    let atOnce = true
+    to.send(frame).then(
+      () => {
+        this.story.pending--
+        if (!open && whenNotOpen === 'queue') given.set(id, 'accepted')
+      },
+      (error: Error) => {
+        this.story.pending--
+        // What was kept for later, and waited in vain, is told the same way; but not at once.
+        if (atOnce && error instanceof NotConnectedError) given.set(id, 'refused')
+        // One that waited, and did not fit any more, is handed back.
+        else if (error.name === 'FrameEncodeError') given.set(id, atOnce ? 'refused' : 'unsure')
+        else if (open || whenNotOpen === 'queue') given.set(id, 'accepted')
+      },
+    )
+    queueMicrotask(() => {
+      atOnce = false
+    })
   }
-  let replies = 0
-  const nextReply = (): string => {
-    const id = `r${++replies}`
-    record.accepted.add(id)
+
+  sendAll(to: AnyProcess | Self, { how, frames, bytes }: Sending, first = false): void {
+    for (let i = 0; i < frames; i++) {
+      const id = `s${++this.#ids}`
+      this.give(to, id, `${id} ${'x'.repeat(bytes)}`, how, first)
+    }
+  }
+
+  stream(to: AnyProcess, { how, parts, everyMs, flaw, flawAt }: Streaming): void {
+    const id = `t${++this.#ids}`
+    const { clock } = this
+    async function* source(): AsyncGenerator<string> {
+      for (let i = 0; i < parts; i++) {
+        if (everyMs > 0) await new Promise<void>(resolve => void clock.setTimeout(resolve, everyMs))
+        if (i === flawAt && flaw === 'fails') throw new Error('the source failed')
+        if (i === flawAt && flaw === 'hangs') await new Promise(() => {})
+        yield i === 0 ? `${id} ` : '.'.repeat(300)
+      }
+    }
+    // Where it hangs or fails before it began, it was never anybody's but the source's.
+    this.give(to, id, named({ type: 'text' as const, data: source() }, id), how)
+    if (flaw === 'fails' && flawAt === 0) this.broken.add(id)
+  }
+
+  /** Streams that fail before their first part. */
+  readonly broken = new Set<string>()
+
+  fragments(to: AnyProcess, pauseMs: number): void {
+    const give = (type: 'fragment' | 'continuation' | 'finish'): void => {
+      const id = `f${++this.#ids}`
+      const data = `${id} part`
+      this.give(to, id, type === 'fragment' ? { type, kind: 'text', data } : { type, data }, 'send')
+    }
+    give('fragment')
+    give('continuation')
+    if (pauseMs === 0) give('finish')
+    else this.clock.setTimeout(() => give('finish'), pauseMs)
+  }
+
+  reply(): string {
+    const id = `r${++this.#ids}`
+    // With `drop` it depends on whether there is a connection when the callback is done.
+    const late = this.clock.now() >= this.killedAtMs || this.one.options.whenNotOpen === 'drop'
+    this.story.given.set(id, late ? 'unsure' : 'accepted')
     return `${id} reply`
   }
-  return {
-    init: () => 0,
-    handleConnect: (_connection, state) => run('connect', () => ({ state: state + 1, reply: nextReply() })),
-    handleFrame: (_frame, state) => run('frame', () => ({ state: state + 1 })),
-    handleCast: () => run('cast', () => ({ reply: nextReply() })),
-    handleCall: (_message, _from, state) => run('call', () => ({ answer: state })),
-    handleInfo: () => run('info', () => ({ reply: nextReply() })),
-    handleDisconnect: status => {
-      record.handBack(status.unsent)
-      return run('disconnect', () => (options.decides ? { reconnect: { delayMs: 100 } } : {}))
-    },
-    terminate: reason => {
-      record.terminated++
-      if (record.running) record.overlaps++
-      record.handBack(reason.unsent)
-    },
+
+  behaviour(): Behaving {
+    const { one, story, clock } = this
+    const { fault, slow, disconnect } = one
+    /** Runs one callback: looks for overlaps, takes its time, fails when its turn has come. */
+    const run = (name: string, self: Self, answer: () => object): object | Promise<object> => {
+      if (story.terminated.length > 0) story.afterTerminate++
+      if (story.running) story.overlaps++
+      story.log.push(name)
+      const number = ++story.calls
+      const faulty = fault !== null && fault.call === number
+      const fail = (): object => {
+        if (fault!.how === 'answer') return { nonsense: true }
+        if (fault!.how === 'close') return name === 'disconnect' ? { stay: true } : { close: { code: 4001 } }
+        if (fault!.how === 'stop') return { stop: 'enough' }
+        throw new Error('the callback failed')
+      }
+      if (one.self !== null && ++this.#selfSends < 7) {
+        this.sendAll(self, { how: one.self, frames: 1, bytes: 20 }, name === 'connect')
+      }
+      if (faulty && fault.how === 'throw') return fail()
+      if (!faulty && number % slow.every !== 0) return answer()
+      story.running = true
+      return (async () => {
+        try {
+          await new Promise<void>(resolve => void clock.setTimeout(resolve, slow.ms))
+          return faulty ? fail() : answer()
+        } finally {
+          story.running = false
+        }
+      })()
+    }
+    const begin = { idle, once, reconnect }
+    const all: Behaving = {
+      init: () => (one.mode === null ? 0 : begin[one.mode](0)),
+      handleConnect: (_connection, state, self) =>
+        run('connect', self, () => ({ state: state + 1, reply: this.reply() })),
+      handleFrame: (_frame, state, self) => {
+        // What a connection brought that has ended is for free.
+        if (self.phase === 'open' && this.credits-- <= 0) story.unpaid++
+        return run('frame', self, () => {
+          const flow = state % 2 === 0 ? 1 : 0
+          this.credits += flow
+          return { state: state + 1, flow }
+        })
+      },
+      handleCast: (_message, _state, self) => run('cast', self, () => ({ reply: this.reply() })),
+      handleCall: (_message, _from, state, self) => run('call', self, () => ({ answer: state })),
+      handleInfo: (_message, _state, self) => run('info', self, () => ({ reply: this.reply() })),
+      handleDisconnect: (status, _state, self) => {
+        story.handBack(status.unsent)
+        return run('disconnect', self, () =>
+          disconnect === 'reconnect'
+            ? { reconnect: { delayMs: 100 } }
+            : disconnect === 'stay'
+              ? { stay: true }
+              : {},
+        )
+      },
+      terminate: reason => {
+        story.terminated.push(reason)
+        if (story.running && this.killedAtMs === Infinity) story.overlaps++
+        story.handBack(reason.unsent)
+      },
+      codeChange: (_version, state) => ({ state: state as number }),
+    }
+    if (disconnect !== 'absent') return all
+    const { handleDisconnect: _, ...rest } = all
+    return rest
+  }
+
+  step(process: Running, step: Step): void {
+    if (step.kind === 'send') this.sendAll(process, step)
+    else if (step.kind === 'stream') this.stream(process, step)
+    else if (step.kind === 'fragments') this.fragments(process, step.pauseMs)
+    else if (step.kind === 'close') quiet(process.send({ type: 'close', code: step.code }))
+    else if (step.kind === 'flow') {
+      this.credits += step.credits
+      process.updateFlow(step.credits)
+    } else if (step.kind === 'connect') quiet(process.connect())
+    else if (step.kind === 'info') process.info('x')
+    else if (step.kind === 'call') quiet(process.call('x'))
+    else if (step.kind === 'change') quiet(process.changeBehaviour(this.behaviour()))
+    else {
+      try {
+        process.cast('x')
+      } catch {
+        // The process has ended.
+      }
+    }
   }
 }
 
 async function play(one: Schedule): Promise<string[]> {
-  const problems: string[] = []
-  const network = new VirtualNetwork({
-    seed: one.seed,
-    conditions: { latencyMs: one.latencyMs, windowBytes: one.windowBytes },
-  })
-  const record = new Record()
-  serve(network, one, record)
+  const run = new Run(one)
+  const { network, story, server } = run
   const controller = new AbortController()
-  const { reconnect, handleInitialFailure, whenNotOpen, ttlMs } = one.options
+  const { whenNotOpen, ttlMs, flow, async, handleInitialFailure } = one.options
+  const policies = { no: false, yes: true, clean: { onClean: true, retries: 5, minDelayMs: 100 } }
+  const other = network.listen(OTHER, socket => {
+    socket.onMessage = () => {}
+  })
+  const link =
+    one.linked === null ? [] : [await network.run(start(OTHER, { init: () => 0 }, network.startOptions))]
   const options: StartOptions = {
     ...network.startOptions,
-    reconnect,
+    async,
     handleInitialFailure,
-    whenNotOpen: whenNotOpen === 'queue' ? { type: 'queue', ttlMs, maxFrames: 8 } : 'error',
+    flow,
+    link,
+    trapExit: one.linked?.trapExit ?? false,
+    reconnect: policies[one.options.reconnect],
+    whenNotOpen: whenNotOpen === 'queue' ? { type: 'queue', ttlMs, maxFrames: 8 } : whenNotOpen,
     signal: controller.signal,
     keepalive: { intervalMs: 5000, timeoutMs: 2000 },
     connectTimeoutMs: 4000,
@@ -303,108 +324,192 @@ async function play(one: Schedule): Promise<string[]> {
     closeTimeoutMs: 1000,
     debug: [],
   }
-  let attempts = 0
-  const dial = network.startOptions.createConnection
-  const nextFate = (network as unknown as { nextFate: () => void }).nextFate
-  let startError: unknown = null
-  let process: Process<number, string, string, number, string> | null = null
-  let reason: EndReason | null = null
-  const started = start(URL, makeBehaviour(one, record, network), {
+  const { createConnection } = network.startOptions
+  let startError: Error | null = null
+  let handle: Running | null = null
+  let end: EndReason | null = null
+  const watch = (made: Running | null): void => {
+    handle = made
+    void made?.ended.then(reason => {
+      end = reason
+    })
+  }
+  const started = start(one.target === null ? URL : run.target, run.behaviour(), {
     ...options,
-    name: 'the one',
+    name: NAME,
     createConnection: (target, signal) => {
-      attempts++
-      nextFate()
-      return dial(target, signal)
+      run.dial()
+      return createConnection(target, signal)
     },
   }).then(
-    made => {
-      process = made
-      void made.ended.then(end => {
-        reason = end
-      })
-    },
-    (error: unknown) => {
+    made => watch(made),
+    (error: Error) => {
       startError = error
     },
   )
-  const refused: string[] = []
-  const sendAll = ({ frames, bytes }: Step & { kind: 'send' }): void => {
-    for (let i = 0; i < frames; i++) {
-      const id = `s${++sends}`
-      record.accepted.add(id)
-      process!.send(`${id} ${'x'.repeat(bytes)}`).catch((error: unknown) => {
-        // Not accepted: never to be seen again. A frame that waited too long was accepted, and is handed back.
-        if (error instanceof NotConnectedError && !/waited/.test(error.message)) refused.push(id)
-      })
+  const at = (time: number, work: (process: Running) => void): void => {
+    const now = (): void => {
+      // Before `start()` has resolved it is known by its name.
+      if (handle === null) watch(whereis(NAME) as Running | null)
+      if (handle !== null) work(handle)
     }
+    network.clock.setTimeout(now, time)
   }
-  let sends = 0
-  const at = (time: number, run: () => void): void => void network.clock.setTimeout(run, time)
-  for (const { atMs, step } of one.steps) {
-    at(atMs, () => {
-      if (process === null) return
-      if (step.kind === 'send') sendAll(step)
-      else if (step.kind === 'connect') void process.connect()
-      else if (step.kind === 'info') process.info('x')
-      else if (step.kind === 'call') void process.call('x').catch(() => {})
-      else if (step.kind === 'cast') {
-        try {
-          process.cast('x')
-        } catch {
-          // The process has ended.
-        }
-      }
-    })
+  for (const { atMs, step } of one.steps) at(atMs, process => run.step(process, step))
+  if (one.linked !== null) {
+    const { how } = one.linked
+    at(one.linked.atMs, () => void link[0].stop(how === 'error' ? new Error('the other failed') : undefined))
   }
-  at(one.stop.atMs, () => {
-    if (process === null || one.stop.how === 'abort') controller.abort()
-    else void process.stop(one.stop.how === 'error' ? new Error('told to') : undefined)
+  at(one.stop.atMs, process => {
+    const { how } = one.stop
+    if (how === 'kill') run.killedAtMs = network.clock.now()
+    if (how === 'abort') controller.abort()
+    else
+      void process.stop(
+        how === 'error' ? new Error('told to') : undefined,
+        how === 'kill' ? { timeoutMs: 0 } : {},
+      )
   })
   // Long enough for every time limit there is.
   await network.advance(one.stop.atMs + 60_000)
   await network.run(started)
+  for (const process of link) await network.run(process.stop())
 
+  const problems: string[] = []
   const check = (good: boolean, text: string): void => void (good || problems.push(text))
+  const reason = end as EndReason | null
   check(startError !== null || reason !== null, 'it neither started and ended nor failed to start')
-  check(record.terminated === 1, `terminate ran ${record.terminated} times`)
-  check(record.overlaps === 0, `${record.overlaps} callbacks overlapped`)
-  check(record.afterTerminate === 0, `${record.afterTerminate} callbacks after terminate`)
-  // attempt (open)? disconnect, again and again: no loss is told twice, or not at all.
-  const connects = record.log.filter(name => name === 'connect').length
-  const disconnects = record.log.filter(name => name === 'disconnect').length
-  // All but the last attempt ended in a disconnect; the last one too, or it failed the start, or it was ended on purpose.
-  check(disconnects <= attempts, `${disconnects} disconnects of ${attempts} attempts`)
-  check(disconnects >= attempts - 1, `only ${disconnects} disconnects of ${attempts} attempts`)
-  check(connects <= attempts, `${connects} connects of ${attempts} attempts`)
-  const end = reason as EndReason | null
-  if (end !== null && !['stop', 'crash', 'link'].includes(end.type))
-    check(disconnects === attempts, `ended by ${end.type}, but ${disconnects} of ${attempts} told`)
-  const delivered = record.delivered()
-  const all = [...delivered, ...record.unsent]
-  const count = (ids: readonly string[], id: string): number => ids.filter(one => one === id).length
-  for (const id of record.accepted) {
-    if (refused.includes(id)) continue
-    check(all.includes(id), `${id} was lost`)
-    check(count(delivered, id) <= 1, `${id} was delivered twice`)
-    check(count(record.unsent, id) <= 1, `${id} was handed back twice`)
+  check(story.terminated.length === 1, `terminate ran ${story.terminated.length} times`)
+  check(story.overlaps === 0, `${story.overlaps} callbacks overlapped`)
+  check(story.afterTerminate === 0, `${story.afterTerminate} callbacks after terminate`)
+  check(story.unpaid === 0, `${story.unpaid} messages without a credit`)
+  check(story.pending === 0, `${story.pending} sends never settled`)
+  checkAttempts(one, story, startError, check)
+  checkFrames(run, check)
+  check(whereis(NAME) === null, 'its name is still taken')
+  const failed = startError as Error | null
+  const alive = story.links.filter(link => !link.clientEnd.destroyed)
+  check(alive.length === 0, `${alive.length} sockets of the process are left`)
+  // The server may still have ends of its own, on links that got nothing through.
+  for (const link of network.links) link.thaw()
+  server.up()
+  await network.run(Promise.all([server.close(), other.close()]))
+  await network.advance(1000)
+  check(network.leaks().length === 0, `left behind: ${network.leaks().join(', ')}`)
+  await network.close()
+  return problems.map(
+    text => `${text} [${story.log.join(' ')}] ${failed?.message ?? ''} ${story.terminated[0]?.type ?? ''}`,
+  )
+}
+
+const quiet = (promise: Promise<unknown>): void => void promise.catch(() => {})
+
+type Check = (good: boolean, text: string) => void
+
+/** The events as a history: what begins ends, each in one way. */
+function checkAttempts(one: Schedule, story: Story, startError: Error | null, check: Check): void {
+  const handles =
+    one.options.handleInitialFailure ?? (one.options.async || one.mode === 'reconnect' || one.mode === 'idle')
+  // An attempt may fail while a callback runs, and `connect()` begin the next before that is told.
+  const overtaking = one.steps.some(({ step }) => step.kind === 'connect') ? 2 : 1
+  let pending = 0
+  let open = false
+  let told = 0
+  let opened = 0
+  let attempts = 0
+  let last = ''
+  let ended = false
+  for (const { event } of story.events) {
+    // Who kills it waits for nothing, not even for the last bytes.
+    check(!ended || one.stop.how === 'kill', `${event.type} after the end`)
+    if (event.type === 'attempt') {
+      attempts++
+      pending++
+      check(!open && pending <= overtaking, `an attempt while there are ${pending}, open ${open}`)
+    } else if (event.type === 'open') {
+      check(!open && pending === 1, `open, of ${pending} attempts, open ${open}`)
+      open = true
+      pending = 0
+      opened++
+    } else if (event.type === 'disconnect') {
+      const { phase } = event.status
+      told++
+      if (phase === 'open' || phase === 'closing') {
+        check(open, 'a lost connection is told, and none was open')
+        open = false
+      } else {
+        check(!open, `a failed attempt is told (${phase}), and a connection is open`)
+        // Where it could not be found out where to connect to, there was no attempt yet.
+        if (phase !== 'target') pending--
+        check(pending >= 0, `a failed attempt is told (${phase}), and there was none`)
+      }
+    } else if (event.type === 'terminate') {
+      ended = true
+      const { type } = event.reason
+      // What ends a process in the middle of something needs no other telling.
+      const cut = type === 'stop' || type === 'crash' || type === 'link' || (type === 'local' && !open)
+      // The first attempt of all: `start()` tells, or `connect()`, or `ended` alone.
+      const elsewhere = startError !== null || one.options.async || one.mode === 'idle'
+      const failed = !handles && told + opened === 0 && elsewhere
+      const state = `${pending} attempts, open ${open}`
+      check(cut || failed || (pending === 0 && !open && last === 'disconnect'), `ended by ${type}, ${state}`)
+    }
+    if (event.type === 'disconnect' || event.type === 'open' || event.type === 'attempt') last = event.type
   }
+  check(ended || story.events.length === 0, 'its end is no event')
+  check(story.dials <= attempts, `${story.dials} connections asked for in ${attempts} attempts`)
+  const called = (name: string): number => story.log.filter(one => one === name).length
+  check(called('connect') === opened, `${opened} opened, ${called('connect')} handleConnect`)
+  if (one.disconnect !== 'absent')
+    check(called('disconnect') === told, `${told} disconnects, ${called('disconnect')} handleDisconnect`)
+}
+
+const times = (ids: readonly string[], id: string): number => ids.filter(one => one === id).length
+
+/** Each frame is where it belongs. */
+function checkFrames({ one, story, broken }: Run, check: Check): void {
+  const { whole, begun, sure } = story.taken(one.steps.some(({ step }) => step.kind === 'stream'))
+  // A reply between two fragments ends the process, as a callback that fails does: nothing of its answer happens.
+  const misfit = story.terminated.some(({ error }) => error?.name === 'FrameEncodeError')
+  const lastReply = [...story.given.keys()].findLast(id => id.startsWith('r'))
+  if (misfit && lastReply !== undefined) story.given.set(lastReply, 'unsure')
+  const { unsent, given } = story
+  for (const [id, acceptance] of given) {
+    const delivered = times(whole, id)
+    const back = times(unsent, id)
+    check(delivered <= 1, `${id} was delivered twice`)
+    check(back <= 1, `${id} was handed back twice`)
+    if (acceptance === 'refused') check(!begun.has(id) && back === 0, `${id} was refused, and seen again`)
+    if (acceptance === 'accepted' && !broken.has(id)) check(delivered + back > 0, `${id} was lost`)
+    if (sure.has(id)) check(back === 0, `${id} was delivered and handed back`)
+    if (begun.has(id) && delivered === 0) check(back === 1, `${id} was cut, and not handed back`)
+    if (broken.has(id)) check(delivered === 0, `${id} had no source, and was delivered`)
+  }
+  for (const id of [...whole, ...unsent]) check(given.has(id), `${id} came from nobody`)
+  checkOrder(one, story, whole, check)
+}
+
+/** What is handed back is in order, oldest first. */
+function checkOrder(one: Schedule, { handed }: Story, whole: readonly string[], check: Check): void {
+  // A message in parts, or in fragments, is overtaken by what need not wait for it; what is queued, by `handleConnect`.
+  // So is a reply that found no connection by what a connection left.
+  const plain = !one.steps.some(({ step }) => step.kind === 'stream' || step.kind === 'fragments')
+  if (plain && one.options.whenNotOpen !== 'queue') {
+    for (const ids of handed) {
+      const numbers = ids.filter(id => id.startsWith('s')).map(id => Number(id.slice(1)))
+      const sorted = numbers.every((number, at) => at === 0 || numbers[at - 1] < number)
+      check(sorted, `handed back as ${ids.join(' ')}`)
+    }
+  }
+  // Without `handleDisconnect` one list is of several connections.
+  if (one.disconnect === 'absent') return
   // Several frames may leave in one write. When it is cut, nobody can know how far it got: they are all handed back, and the
   // first of them may have got there.
-  for (const ids of record.handed) {
-    const cut = ids.findIndex(id => !delivered.includes(id))
-    if (cut >= 0) check(!ids.slice(cut).some(id => delivered.includes(id)), `${ids.join(' ')}: out of order`)
+  for (const all of handed) {
+    const ids = all.filter(id => !isStream(id))
+    const cut = ids.findIndex(id => !whole.includes(id))
+    if (cut >= 0) check(!ids.slice(cut).some(id => whole.includes(id)), `${ids.join(' ')}: out of order`)
   }
-  check(
-    all.every(id => record.accepted.has(id)),
-    'something was delivered that nobody sent',
-  )
-  await network.close()
-  check(network.leaks().length === 0, `left behind: ${network.leaks().join(', ')}`)
-  return problems.map(
-    text =>
-      `${text} [${record.log.join(' ')}] ${startError === null ? '' : String(startError)} ${end?.type ?? ''}`,
-  )
 }
 
 test('each failure is told once, each process ends once, and nothing is lost or left', async t => {
@@ -412,7 +517,7 @@ test('each failure is told once, each process ends once, and nothing is lost or 
   const seed = Number(process.env['SEED'] ?? Date.now() % 2 ** 31)
   t.comment(`${numRuns} schedules, seed ${seed}`)
   const result = await fc.check(
-    fc.asyncProperty(schedule, async one => {
+    fc.asyncProperty(schedules, async one => {
       const problems = await play(one)
       if (problems.length > 0) throw new Error(problems.join('\n'))
     }),

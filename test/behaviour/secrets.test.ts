@@ -2,12 +2,15 @@
 // of objects would show of it. They are characters that nothing else in an event has.
 import fc from 'fast-check'
 import t from 'tap'
+import { BadResponseError } from '../../src/behaviour/bad-response-error.js'
+import { warn } from '../../src/behaviour/ending.js'
 import { maskError, maskEvent } from '../../src/behaviour/masked-event.js'
 import type { ProcessEvent } from '../../src/behaviour/process-event.js'
-import { isSecretName } from '../../src/behaviour/secret-names.js'
+import { isSecretName } from '../../src/transport/secret-names.js'
 import { maskHeaders, maskSubprotocols, maskText, maskUrl } from '../../src/behaviour/secrets.js'
 import { HandshakeError } from '../../src/index.js'
-import { line, reasonOf, refused, SAMPLES, statusOf } from '../support/event-samples.js'
+import { turn } from '../support/servers.js'
+import { fakeStream, line, reasonOf, refused, SAMPLES, statusOf } from '../support/event-samples.js'
 
 const SECRET_PARAMETERS =
   'token access_token auth key api_key secret password signature sig code session jwt refreshToken X-Amz-Signature ' +
@@ -237,6 +240,115 @@ t.test('a masked error is still an error of its class, with all it said', t => {
   const round = new Error('token: abc')
   round.cause = round
   t.equal(maskError(round).message, 'token: ***', 'an error that is its own cause ends')
+  t.end()
+})
+
+t.test(
+  'an event whose error cannot be read is published all the same, with all hidden that may be a secret',
+  t => {
+    const secret = 'zQ7SECRET'
+    const boom = (): never => {
+      throw new TypeError(secret)
+    }
+    const trap = { getPrototypeOf: boom, ownKeys: boom, get: boom }
+    const unreadable = [
+      new Proxy(new Error(secret), trap),
+      new Error('x', { cause: new Proxy(new Error(secret), trap) }),
+      Object.defineProperty(new Error(`token: ${secret}`), 'stack', { get: boom }),
+    ] as Error[]
+    const hidden = { message: 'an error that cannot be shown' }
+    for (const error of unreadable) {
+      const { stream } = fakeStream()
+      const seen: ProcessEvent[] = []
+      stream.subscribe(({ event }) => seen.push(event))
+      const target = 'ws://h/?token=zQ7SECRET'
+      stream.publish({
+        type: 'disconnect',
+        status: statusOf({ error, target, httpResponse: refused([]).response }),
+      })
+      stream.publish({ type: 'callback-error', callback: 'init', error })
+      stream.publish({ type: 'terminate', reason: reasonOf({ error, value: error }) })
+      t.match(seen, [
+        {
+          type: 'disconnect',
+          status: { phase: 'open', target: '***', httpResponse: { status: 401 }, error: hidden },
+        },
+        { type: 'callback-error', callback: 'init', error: hidden },
+        { type: 'terminate', reason: { type: 'remote', error: hidden, value: '***' } },
+      ])
+      for (const event of seen) t.notMatch(line(event) + showAll(event), secret)
+    }
+    // Not by tap, which reads stacks itself.
+    const before = Object.getOwnPropertyDescriptor(Error, 'prepareStackTrace')
+    Error.prepareStackTrace = (_, sites) => sites
+    const listed = new TypeError(`token: ${secret}`)
+    const { stack } = listed as { stack?: unknown }
+    if (before === undefined) Reflect.deleteProperty(Error, 'prepareStackTrace')
+    else Object.defineProperty(Error, 'prepareStackTrace', before)
+    t.ok(Array.isArray(stack))
+    t.match(maskError(listed), { message: 'token: ***', stack: 'TypeError: token: ***' })
+    t.end()
+  },
+)
+
+t.test('a warning shows no secret, and an error that cannot be read costs it the details only', async t => {
+  const warnings: (Error & { detail?: string })[] = []
+  const listener = (warning: Error): unknown => warnings.push(warning)
+  process.on('warning', listener)
+  const numbered = Object.defineProperty(new Error('x'), 'stack', { value: 5 })
+  const unreadable = Object.defineProperty(new Error('x'), 'stack', {
+    get: () => {
+      throw new Error('no stack')
+    },
+  })
+  warn('WS_A', 'of wss://u:p@h/', new Error('token: abc', { cause: 1 }))
+  for (const error of [numbered, unreadable, 'no error']) warn('WS_B', 'b', error)
+  await turn()
+  process.off('warning', listener)
+  t.match(warnings, [
+    { name: 'SansocketWarning', code: 'WS_A', message: 'of wss://***@h/', detail: /^Error: token: \*\*\*\n/ },
+    { code: 'WS_B', detail: 'x' },
+    { code: 'WS_B' },
+    { code: 'WS_B' },
+  ])
+  t.same(
+    warnings.slice(2).map(({ detail }) => detail),
+    [undefined, undefined],
+  )
+})
+
+const shown = (response: unknown, why = 'why'): string =>
+  new BadResponseError('handleInfo', response, why).message
+
+t.test('a bad response is told by its keys, without what they hold', t => {
+  const secret = 'zQ7SECRET'
+  const state = { user: secret }
+  const cases: readonly (readonly [unknown, string | RegExp])[] = [
+    [{ state, repply: secret }, '{ state, repply }'],
+    [{}, '{}'],
+    [Object.assign(Object.create(null), { a: secret }), '{ a }'],
+    [{ 'a\nb': secret }, '{ "a\\nb" }'],
+    [Object.fromEntries(Array.from({ length: 12 }, (_, i) => [`k${i}`, secret])), /k8, k9, … \}: why$/],
+    [[secret], '[Array]'],
+    [new Map([[secret, secret]]), 'Map {}'],
+    [Promise.resolve(secret), 'Promise {}'],
+    [() => secret, '[Function]'],
+    [Object.assign(new Error(secret), { inspect: 1 }), 'Error { inspect }'],
+    ['ok', "'ok'"],
+    [5n, '5n'],
+    [null, 'null'],
+    [Symbol('x'.repeat(60)), `Symbol(${'x'.repeat(33)}…`],
+    ['x'.repeat(60), `'${'x'.repeat(40)}'... 20 more characters`],
+    [`Bearer ${secret}`, "'Bearer ***'"],
+  ]
+  for (const [response, text] of cases) {
+    const message = shown(response)
+    if (typeof text === 'string') t.equal(message, `handleInfo answered ${text}: why`)
+    else t.match(message, text)
+    t.notMatch(message, secret)
+    t.equal(new BadResponseError('init', response, 'why').response, response)
+  }
+  t.notMatch(shown({}, `not a frame: { token: '${secret}' }`), secret)
   t.end()
 })
 

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { onEnd } from '../../src/behaviour/on-end.js'
 import { startSupervisor } from '../../src/behaviour/supervisor.js'
 import { abortListeners } from '../support/leaks.js'
 import { end, FakeChild, Nursery } from '../support/fake-child.js'
@@ -226,6 +227,26 @@ supervised('linked ones end together, if the end is abnormal', async (t, open) =
   const error = await failure(startSupervisor({ link: gone, children: specs(nursery, 'a b') }))
   t.match(error, { code: 'WS_NO_PROCESS', reason: { type: 'link' } })
   t.same(nursery.living, [])
+})
+
+supervised('a link that outlives many supervisors keeps nothing of them', async (t, open) => {
+  const link = new FakeChild('link')
+  const reactions = t.captureFn(link.ended.then.bind(link.ended))
+  t.intercept(link.ended, 'then', { value: reactions })
+  for (let nth = 0; nth < 20; nth++) await (await open('a', { link })).supervisor.stop()
+  t.equal(reactions.calls.length, 1)
+  const heard: string[] = []
+  const forget = onEnd(link, () => heard.push('forgotten'))
+  const listener = (): unknown => heard.push('heard')
+  onEnd(link, listener)
+  onEnd(link, listener)()
+  forget()
+  const last = await open('a', { link })
+  link.crash('elsewhere')
+  t.match(await last.supervisor.ended, { type: 'link' })
+  onEnd(link, () => heard.push('late'))
+  await turn()
+  t.same(heard, ['heard', 'late'])
 })
 
 t.test('await using ends it', async t => {

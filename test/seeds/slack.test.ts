@@ -690,7 +690,7 @@ t.test('websocket_info: {:close, reason, state} without a connection ends the pr
       start(
         MEMORY_URL,
         {
-          handleInfo: (_: string) => ({ close: wish }),
+          handleInfo: () => ({ close: wish }),
           handleDisconnect: () => ({ reconnect: { delayMs: 1000 } }),
           terminate: ({ type }) => void ends.push(type),
         },

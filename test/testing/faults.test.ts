@@ -102,6 +102,10 @@ bothLatencies(
       server.attempts.map(({ outcome }) => outcome),
       ['open', 'refused', 'open', 'refused'],
     )
+    // Of its own, so that a list of them keeps no stream.
+    t.same(server.attempts[0], { atMs: server.attempts[0].atMs, outcome: 'open' })
+    t.same(Reflect.ownKeys(server.attempts[0]), ['atMs', 'outcome'])
+    t.equal(Object.getPrototypeOf(server.attempts[0]), Object.prototype)
     // The last end of bytes is on its way to the server.
     await network.runUntil(() => network.leaks().length === 0)
   },

@@ -230,7 +230,14 @@ t.test('refuses a maxRedirects that is no count, before anything is dialed', asy
   }
 })
 
-const SECRETS = ['authorization', 'cookie', 'proxy-authorization'] as const
+const SECRETS = [
+  'authorization',
+  'cookie',
+  'proxy-authorization',
+  'x-api-key',
+  'x-auth-token',
+  'x-session-id',
+] as const
 
 t.test('credentials never cross an origin, and never come back', async t => {
   const cases: readonly (readonly [from: string, path: readonly string[], kept: readonly boolean[]])[] = [
@@ -262,6 +269,9 @@ t.test('credentials never cross an origin, and never come back', async t => {
       AUTHORIZATION: 'Bearer s',
       Cookie: 's=1',
       'proxy-authorization': 'Basic s',
+      'X-API-Key': 's',
+      'x-auth-token': 's',
+      'X-Session-Id': 's',
       Host: 'own.test',
     }
     for (const [url, given] of [
@@ -295,6 +305,50 @@ t.test('credentials never cross an origin, and never come back', async t => {
   }
 })
 
+t.test('subprotocols that may be credentials stay with the origin they were meant for', async t => {
+  const jwt = 'eyJhbGciOiJub25lIn0.e30.x'
+  const hex = '0123456789abcdef0123456789abcdef'
+  const cases: readonly (readonly [asked: readonly string[], left: readonly string[]])[] = [
+    [
+      ['chat', 'v2.chat'],
+      ['chat', 'v2.chat'],
+    ],
+    [
+      ['graphql-transport-ws', 'v12.stomp', 'author'],
+      ['graphql-transport-ws', 'v12.stomp', 'author'],
+    ],
+    [['chat', 'bearer.abc'], ['chat']],
+    [['bearer.abc', 'chat'], ['chat']],
+    [['base64url.bearer.authorization.k8s.io.abc', 'v4.channel.k8s.io'], ['v4.channel.k8s.io']],
+    [
+      ['realtime', 'insecure-api-key.abc', 'v1'],
+      ['realtime', 'v1'],
+    ],
+    [['access_token', 'abc', 'chat'], ['chat']],
+    [['chat', 'v1.bearer', 'abc'], ['chat']],
+    [['chat', jwt], ['chat']],
+    [['chat', `header-${jwt}`], ['chat']],
+    [
+      ['chat', hex, 'a'.repeat(40)],
+      ['chat', 'a'.repeat(40)],
+    ],
+    [['bearer', 'abc'], []],
+  ]
+  for (const [subprotocols, left] of cases) {
+    const server = await answeringServer(t, (_, nth) =>
+      nth < 3 ? redirect(['/here', 'ws://two.test/', 'ws://one.test/'][nth]) : OPEN,
+    )
+    await open(t, 'ws://one.test/', {
+      maxRedirects: 3,
+      subprotocols,
+      createConnection: routedTo(server, null),
+    })
+    const asked = server.asked.map(({ headers }) => headers['sec-websocket-protocol'])
+    const kept = left.length === 0 ? undefined : left.join(', ')
+    t.same(asked, [subprotocols.join(', '), subprotocols.join(', '), kept, kept])
+  }
+})
+
 t.test('a client certificate, and what is said of one server, stay with that origin', async t => {
   const client = makeCertificate({ issuer: authority, commonName: 'client', names: [] })
   const checked: string[] = []
@@ -325,7 +379,7 @@ t.test('a client certificate, and what is said of one server, stay with that ori
     t.match(server.asked[0], { client: 'client', sni: 'alias.test' })
     const { hostname } = new URL(location, 'wss://one.test/')
     t.match(server.asked[1], kept ? { client: 'client', sni: 'alias.test' } : { client: null, sni: hostname })
-    t.equal(checked.length, kept ? 2 : 1)
+    t.same(checked, ['alias.test', kept ? 'alias.test' : hostname], 'a check of its own is told who it is')
   }
 })
 

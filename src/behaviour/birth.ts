@@ -1,0 +1,47 @@
+import { AbortError } from '../transport/abort-error.js'
+import type { Callbacks } from './callbacks.js'
+import { stopCause } from './end-cause.js'
+import { type Ending, toError } from './ending.js'
+import type { InitMode } from './result.js'
+
+/** What a process consists of before it has a state. */
+export interface Unborn {
+  readonly callbacks: Callbacks
+  readonly ending: Ending
+  readonly signal: AbortSignal | undefined
+  /** Gives the name back. */
+  readonly release: () => unknown
+}
+
+/**
+ * Runs `init`. Meanwhile whoever ends the process, by its name or by the signal, ends it at once.
+ *
+ * @param onAbort - listens to the signal from now on.
+ * @returns how to begin; null where `init` does not say.
+ * @throws (rejects) what `init` threw, AbortError, or NoProcessError. The process has ended then, without a `terminate`.
+ */
+export async function giveBirth(
+  { callbacks, ending, signal, release }: Unborn,
+  args: unknown,
+  onAbort: () => void,
+): Promise<InitMode | null> {
+  const aborted = (): boolean => signal?.aborted === true
+  const ended = ending.ended.then(() => {
+    throw aborted() ? new AbortError(signal!) : ending.error!
+  })
+  ended.catch(() => {})
+  try {
+    if (aborted()) throw new AbortError(signal!)
+    signal?.addEventListener('abort', onAbort)
+    // Ended by its name, before its turn came.
+    if (ending.begun) return await ended
+    const mode = await Promise.race([callbacks.init(args), ended])
+    return ending.begun ? await ended : mode
+  } catch (error) {
+    ending.begin({ ...stopCause(toError(error)), type: 'crash' }, null)
+    await ending.ended
+    // A name that came after the end.
+    await release()
+    throw error
+  }
+}

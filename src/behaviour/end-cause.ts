@@ -1,0 +1,20 @@
+import type { DisconnectStatus } from './disconnect-status.js'
+import type { Cause } from './ending.js'
+import type { CloseRequest } from './frame.js'
+
+/** The end of a process that does not connect again. */
+export function causeOf({ reason, error }: DisconnectStatus): Cause {
+  return { ...reason, error, value: undefined }
+}
+
+/** The end of a process that was to close when it had no connection: as if it had closed one, and did not want another. */
+export function closeCause({ code, reason: text = '' }: CloseRequest): Cause {
+  const normal = code === undefined || code === 1000
+  return { type: 'local', normal, code: code ?? null, text, error: null, value: undefined }
+}
+
+/** The end of a process that was told to stop. */
+export function stopCause(value: unknown): Cause {
+  const error = value instanceof Error ? value : null
+  return { type: 'stop', normal: error === null, code: null, text: '', error, value }
+}
