@@ -23,6 +23,7 @@ export interface SocketOptions {
   /**
    * Deliver messages that arrive after our own Close (the peer may still send them until it has seen it). Default false.
    * With it, whoever answers messages must look at `state` first.
+   * Reading does not stop for who is behind then: of what comes, `maxQueuedMessages` are kept.
    */
   readonly deliverWhileClosing?: boolean | undefined
   /** Where time comes from. Default {@link systemClock}. */

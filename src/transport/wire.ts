@@ -150,8 +150,9 @@ export class Wire {
 
   /** Ends the connection at once, without a closing handshake. */
   destroy(): void {
+    const { destroyed, writableLength } = this.#stream
     // Once it is destroyed a stream says of every write that it is done, so this is the last moment to know.
-    if (this.#stream.writableLength === 0) this.#handler.written(this.#handed)
+    if (!destroyed && writableLength === 0) this.#handler.written(this.#handed)
     this.#stream.destroy()
   }
 
