@@ -13,6 +13,8 @@ export class HandedBack {
   #frames: CheckedFrame[] = []
   #bytes = 0
   #warned = false
+  /** How many were there before the connection there is. */
+  #older = 0
 
   /** @param warn - called once, when frames had to be given up. */
   constructor(warn: () => void) {
@@ -27,15 +29,23 @@ export class HandedBack {
     // A tenth at a time: to move all of them for each one would cost too much.
     const dropped = this.#frames.splice(0, Math.max(1, this.#frames.length / 10))
     for (const one of dropped) this.#bytes -= frameBytes(one)
+    this.#older = Math.max(0, this.#older - dropped.length)
     if (!this.#warned) this.#warn()
     this.#warned = true
   }
 
-  /** All of them, in order; nobody else gets them. */
-  take(): readonly CheckedFrame[] {
+  /** A connection begins: what it leaves will be newer than what is here, and older than what comes. */
+  mark(): void {
+    this.#older = this.#frames.length
+  }
+
+  /** All of them, in order, with what the connection left in its place; nobody else gets them. */
+  take(left: readonly CheckedFrame[]): readonly CheckedFrame[] {
     const frames = this.#frames
+    const older = frames.splice(0, this.#older)
     this.#frames = []
     this.#bytes = 0
-    return frames
+    this.#older = 0
+    return [...older, ...left, ...frames]
   }
 }

@@ -5,7 +5,9 @@ import { NotConnectedError } from '../transport/not-connected-error.js'
 import { quiet } from '../transport/send-queue.js'
 import type { ProcessStatus } from './behaviour.js'
 import type { EventStream } from './events.js'
+import { FrameEncodeError } from './frame-encode-error.js'
 import { HandedBack } from './handed-back.js'
+import { InvalidFrameError } from './invalid-frame-error.js'
 import { type CheckedFrame, checkFrame, type CloseRequest, type Frame } from './frame.js'
 import type { Session } from './session.js'
 import type { ProcessSettings } from './start-options.js'
@@ -95,17 +97,29 @@ export class Outbox {
 
   /** There is a connection: what waited for one may go. */
   flush(session: Session): void {
-    this.#waiting?.flush(frame => this.#sendOn(session, frame))
+    this.#waiting?.flush(frame => {
+      const sent = this.#sendOn(session, frame)
+      // One that does not fit into what is being sent is told late, if it had to wait for its turn.
+      sent?.catch(error => {
+        if (error instanceof FrameEncodeError || error instanceof InvalidFrameError) this.#unsent.push(frame)
+      })
+      return sent
+    })
+  }
+
+  /** A connection begins. */
+  opened(): void {
+    this.#unsent.mark()
   }
 
   /**
    * Hands back what was accepted and is not to be sent by anybody.
    *
-   * @param frames - come before what there is already.
+   * @param left - by the connection that was lost.
    * @param told - false when there is no callback to tell: the end will.
    */
-  handBack(frames: readonly CheckedFrame[], told: boolean): readonly CheckedFrame[] {
-    const all = [...frames, ...this.#unsent.take()]
+  handBack(left: readonly CheckedFrame[], told: boolean): readonly CheckedFrame[] {
+    const all = this.#unsent.take(left)
     if (!told) for (const frame of all) this.#unsent.push(frame)
     return all
   }
@@ -114,11 +128,8 @@ export class Outbox {
   end(): readonly CheckedFrame[] {
     this.#ended = true
     const ended = new NotConnectedError('ended')
-    return [
-      ...(this.#host.session()?.unsent() ?? []),
-      ...this.#unsent.take(),
-      ...(this.#waiting?.end(ended) ?? []),
-    ]
+    const left = this.#unsent.take(this.#host.session()?.unsent() ?? [])
+    return [...left, ...(this.#waiting?.end(ended) ?? [])]
   }
 
   /** The connection there is, unless `handleConnect` still has to speak first. */

@@ -103,7 +103,10 @@ export class ProcessCore {
       settings,
       serial,
       events,
-      listen: socket => this.#reception.listen(socket),
+      listen: socket => {
+        this.outbox.opened()
+        this.#reception.listen(socket)
+      },
       handleConnect: info => callHandleConnect(this.#parts, info),
       handleDisconnect: status => callHandleDisconnect(this.#parts, status),
       handBack: frames => this.outbox.handBack(frames, callbacks.behaviour.handleDisconnect !== undefined),

@@ -60,12 +60,14 @@ export class Reception {
     const { events, callbacks } = this.#host
     socket.onMessage = this.#onMessage
     socket.onPing = data => {
+      if (this.serial.ended) return
       events.publish({ type: 'ping-in', data })
       if (!this.#silencePings && callbacks.behaviour.handlePing !== undefined) {
         this.serial.receive({ kind: 'ping', data })
       }
     }
     socket.onPong = (data, rttMs) => {
+      if (this.serial.ended) return
       events.publish({ type: 'pong-in', data })
       if (rttMs !== null) this.#rttMs = rttMs
       if (!this.#silencePings && callbacks.behaviour.handlePong !== undefined) {

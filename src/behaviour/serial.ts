@@ -77,6 +77,11 @@ export class Serial {
     this.#maxInbox = maxInbox
   }
 
+  /** True when nothing is handled any more. */
+  get ended(): boolean {
+    return this.#ended
+  }
+
   /** True when a message may be handled right now. */
   get free(): boolean {
     if (this.#waiting || this.#looping || this.#interrupt !== null) return false

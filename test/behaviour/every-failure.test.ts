@@ -128,10 +128,7 @@ class Run {
         const went = to.write(frame)
         // False says "full", too; and when that is thrown away which needs a connection, it is no reason to wait.
         if (open && !went && whenNotOpen === 'queue') given.set(id, 'unsure')
-        // One in parts that waited, and cannot begin between two fragments when its turn comes, has nobody to tell.
-        const late = isStream(id) && this.one.steps.some(({ step }) => step.kind === 'fragments')
-        const kept = late ? 'unsure' : 'accepted'
-        if (!open && whenNotOpen === 'queue') given.set(id, went ? kept : 'refused')
+        if (!open && whenNotOpen === 'queue') given.set(id, went ? 'accepted' : 'refused')
       } catch {
         // A fragment out of order.
         given.set(id, 'refused')
@@ -468,7 +465,8 @@ const times = (ids: readonly string[], id: string): number => ids.filter(one => 
 
 /** Each frame is where it belongs. */
 function checkFrames({ one, story, broken }: Run, check: Check): void {
-  const { whole, begun, sure } = story.taken(one.steps.some(({ step }) => step.kind === 'stream'))
+  const kinds = new Set(one.steps.map(({ step }) => step.kind))
+  const { whole, begun, sure } = story.taken(kinds.has('stream'))
   // A reply between two fragments ends the process, as a callback that fails does: nothing of its answer happens.
   const misfit = story.terminated.some(({ error }) => error?.name === 'FrameEncodeError')
   const lastReply = [...story.given.keys()].findLast(id => id.startsWith('r'))
@@ -491,8 +489,9 @@ function checkFrames({ one, story, broken }: Run, check: Check): void {
 
 /** What is handed back is in order, oldest first. */
 function checkOrder(one: Schedule, { handed }: Story, whole: readonly string[], check: Check): void {
+  // Without `handleDisconnect` one list is of several connections.
+  if (one.disconnect === 'absent') return
   // A message in parts, or in fragments, is overtaken by what need not wait for it; what is queued, by `handleConnect`.
-  // So is a reply that found no connection by what a connection left.
   const plain = !one.steps.some(({ step }) => step.kind === 'stream' || step.kind === 'fragments')
   if (plain && one.options.whenNotOpen !== 'queue') {
     for (const ids of handed) {
@@ -501,12 +500,11 @@ function checkOrder(one: Schedule, { handed }: Story, whole: readonly string[], 
       check(sorted, `handed back as ${ids.join(' ')}`)
     }
   }
-  // Without `handleDisconnect` one list is of several connections.
-  if (one.disconnect === 'absent') return
   // Several frames may leave in one write. When it is cut, nobody can know how far it got: they are all handed back, and the
   // first of them may have got there.
   for (const all of handed) {
-    const ids = all.filter(id => !isStream(id))
+    // Replies that found no connection are among them, older ones before, newer ones behind.
+    const ids = all.filter(id => !isStream(id) && !id.startsWith('r'))
     const cut = ids.findIndex(id => !whole.includes(id))
     if (cut >= 0) check(!ids.slice(cut).some(id => whole.includes(id)), `${ids.join(' ')}: out of order`)
   }
