@@ -232,9 +232,7 @@ export class Wire {
         else if (event.type === 'close') handler.closing(event.frame)
       }
     } catch (error) {
-      // Only the user's own callbacks throw here. The peer is told, and the error goes where an uncaught one goes, from
-      // wherever this was called.
-      connection.close(1011)
+      // XX      connection.close(1011)
       throwLater(error)
       // A Close of the peer may be behind.
       this.#yield()
