@@ -7,8 +7,8 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 
 const FOLDERS = ['.', 'protocol', 'handshake', 'transport', 'testing', 'behaviour', 'docs']
-// Storms of connections, and a compiler for every example, take long; the others need what tap does with uncaught errors.
-const LEFT_OUT = new Set(['behaviour/storms', 'docs/examples', 'transport/hostile', 'transport/manners'])
+// Half a minute together: storms of connections, and a compiler for every example.
+const LEFT_OUT = new Set(['behaviour/storms', 'docs/examples'])
 const TIMEOUT_MS = 60_000
 
 const root = join(import.meta.dirname, '..')

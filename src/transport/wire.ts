@@ -232,7 +232,8 @@ export class Wire {
         else if (event.type === 'close') handler.closing(event.frame)
       }
     } catch (error) {
-      // XX      connection.close(1011)
+      // Only the user's own callbacks throw here. The peer is told, and the error goes where an uncaught one goes.
+      connection.close(1011)
       throwLater(error)
       // A Close of the peer may be behind.
       this.#yield()
