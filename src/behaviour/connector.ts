@@ -54,10 +54,6 @@ export class Connector {
     return this.#attempt !== null
   }
 
-  get waiting(): boolean {
-    return this.#cancelTimer !== null
-  }
-
   /** True when each attempt may have other credentials. */
   get fresh(): boolean {
     return typeof this.#target === 'function'
