@@ -4,9 +4,6 @@
 /** The version of the Autobahn test suite that all of this is written for. */
 export const SUITE_VERSION = '25.10.1'
 
-/** Whether the library negotiates permessage-deflate. Groups 12 and 13 test nothing else. */
-export const COMPRESSION = false
-
 /** The id of a case, such as `6.4.1`. */
 export type CaseId = string
 

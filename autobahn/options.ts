@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { ALL_CASES, type CaseId, COMPRESSION, groupOf, matches } from './cases.js'
+import { ALL_CASES, type CaseId, groupOf, matches } from './cases.js'
 
 /** One pass over the suite: our client, our server, or our server over TLS. */
 export type RunName = 'client' | 'server' | 'server-tls'
@@ -29,7 +29,7 @@ export class OptionsError extends Error {
 export const USAGE = `Usage: npm run autobahn -- [client|server|both] [options]
 
   --quick          leave out groups 9, 12 and 13
-  --full           all groups the library implements (the default)
+  --full           all groups (the default)
   --cases <list>   only these: ids, first numbers or patterns, such as 6.4.1,7,9.*
   --tls            run groups 1 to 7 over TLS too (server role)
   --jobs <n>       share the cases between n wstest processes (default 2)
@@ -38,7 +38,6 @@ export const USAGE = `Usage: npm run autobahn -- [client|server|both] [options]
   --help           show this text`
 
 const SLOW_GROUPS = new Set([9, 12, 13])
-const COMPRESSION_GROUPS = new Set([12, 13])
 const LAST_TLS_GROUP = 7
 
 function runsOf(role: string, tls: boolean): RunName[] {
@@ -54,9 +53,7 @@ function runsOf(role: string, tls: boolean): RunName[] {
 
 /** The cases of `run` in the suite's order. */
 export function casesOf(options: Pick<Options, 'scope'>, run: RunName): CaseId[] {
-  return ALL_CASES.filter(
-    id => (COMPRESSION || !COMPRESSION_GROUPS.has(groupOf(id))) && options.scope(run, id),
-  )
+  return ALL_CASES.filter(id => options.scope(run, id))
 }
 
 function parse(argv: readonly string[]) {
@@ -108,8 +105,7 @@ export function parseOptions(argv: readonly string[]): Options | null {
   for (const run of runs)
     if (casesOf({ scope }, run).length === 0)
       throw new OptionsError(
-        `no case is left to run in the run '${run}' (--quick leaves out 9, 12 and 13; TLS runs 1 to 7; ` +
-          `12 and 13 need compression)`,
+        `no case is left to run in the run '${run}' (--quick leaves out 9, 12 and 13; TLS runs 1 to 7)`,
       )
   return { runs, scope, jobs: Number(values.jobs), update: values.update, engine: values.engine ?? null }
 }

@@ -1,5 +1,5 @@
 // The peers that the suite tests: the library's public API with default options, and nothing clever. They echo with
-// backpressure on both sides, as a user's first program would.
+// backpressure on both sides, as a user's first program would, and compressed where the suite agreed to that.
 import {
   connect,
   ConnectionError,
@@ -29,7 +29,7 @@ function provoked(error: unknown): boolean {
 /** Sends every message back until the connection is gone. */
 async function echo(socket: Socket): Promise<void> {
   try {
-    for await (const message of socket) await socket.send(message.data)
+    for await (const message of socket) await socket.send(message.data, { compress: true })
   } catch (error) {
     if (!provoked(error)) throw error
   }

@@ -20,12 +20,15 @@ export {
   type Limits,
   type MaskSource,
   type Message,
+  PreparedMessage,
+  type PrepareOptions,
   ProtocolViolation,
   type Role,
   type UsageCode,
   UsageError,
   type ViolationCode,
 } from './protocol/index.js'
+export type { Compress, CompressOptions, DeflateParameters } from './extensions/index.js'
 export { BadResponseError } from './behaviour/bad-response-error.js'
 export {
   type Behaviour,
@@ -152,5 +155,5 @@ export { NotConnectedError } from './transport/not-connected-error.js'
 export type { Payload, PayloadParts } from './transport/payload.js'
 export type { Socket } from './transport/socket.js'
 export type { SocketOutcome } from './transport/socket-outcome.js'
-export type { SocketOptions } from './transport/socket-options.js'
+export type { SendOptions, SocketOptions } from './transport/socket-options.js'
 export { parseTarget, type Target } from './transport/target.js'

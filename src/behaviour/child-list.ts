@@ -1,7 +1,7 @@
 // Strategy: the children of one supervisor in their order, and the two things that are done to each: start and stop. Who
 // calls these does one after the other; when to do which is decided in `supervision.ts`.
 import type { Clock } from '../transport/clock.js'
-import { throwLater } from '../transport/wire.js'
+import { throwLater } from '../transport/throw-later.js'
 import type { Child, ChildSpec } from './child-spec.js'
 import type { EndReason } from './end-reason.js'
 import { ChildStartError } from './process-error.js'

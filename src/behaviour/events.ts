@@ -5,7 +5,7 @@
 // Secrets are masked here, before anybody sees the event: a subscriber that logs what it gets is the rule and not the
 // exception. What fails in a listener never reaches the process.
 import type { Clock } from '../transport/clock.js'
-import { throwLater } from '../transport/wire.js'
+import { throwLater } from '../transport/throw-later.js'
 import { CHANNELS, type ProcessEventType } from './channels.js'
 import { maskEvent } from './masked-event.js'
 import type { AnyProcess } from './process.js'

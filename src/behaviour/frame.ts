@@ -13,12 +13,16 @@ export type Bytes = ArrayBufferLike | ArrayBufferView
 export interface TextFrame {
   readonly type: 'text'
   readonly data: string | Iterable<string> | AsyncIterable<string>
+  /** Whether to compress it, where the connection can; by default as the option `compress` says. */
+  readonly compress?: boolean | undefined
 }
 
 /** A whole binary message; or one whose parts come from an (async) iterable of bytes, or from a `Blob`. */
 export interface BinaryFrame {
   readonly type: 'binary'
   readonly data: Bytes | Iterable<Bytes> | AsyncIterable<Bytes> | Blob
+  /** As that of a text. */
+  readonly compress?: boolean | undefined
 }
 
 /** A Ping or Pong, with at most 125 bytes of UTF-8 or bytes. */
@@ -36,10 +40,20 @@ export interface CloseRequest {
   readonly reason?: string | undefined
 }
 
-/** RFC 6455 5.4 by hand: the first fragment of a message, some that continue it, and the one that ends it. */
+/** RFC 6455 5.4 by hand: the first fragment of a message, which says for all whether they are compressed, and the others. */
 export type FragmentFrame =
-  | { readonly type: 'fragment'; readonly kind: 'text'; readonly data: string }
-  | { readonly type: 'fragment'; readonly kind: 'binary'; readonly data: Bytes }
+  | {
+      readonly type: 'fragment'
+      readonly kind: 'text'
+      readonly data: string
+      readonly compress?: boolean | undefined
+    }
+  | {
+      readonly type: 'fragment'
+      readonly kind: 'binary'
+      readonly data: Bytes
+      readonly compress?: boolean | undefined
+    }
   | { readonly type: 'continuation' | 'finish'; readonly data: Payload }
 
 /** A frame in full. A received message, `{ type, data }`, is one too, so that it can be sent back as it is. */
@@ -68,6 +82,9 @@ export function checkFrame(frame: Frame): CheckedFrame {
     throw new InvalidFrameError(frame)
   }
   const { type } = frame
+  if ('compress' in frame && frame.compress !== undefined && typeof frame.compress !== 'boolean') {
+    throw new InvalidFrameError(frame)
+  }
   if (type === 'text') {
     const streamed = isStream(frame.data) && !((frame.data as unknown) instanceof Blob)
     if (typeof frame.data !== 'string' && !streamed) throw new InvalidFrameError(frame)

@@ -41,8 +41,8 @@ export class Session {
   constructor(socket: Socket, openedAt: number, lowWaterMark: number, drained: () => void) {
     this.socket = socket
     this.openedAt = openedAt
-    socket.outgoing.onWritten = batches => {
-      this.#unsent.written(batches)
+    socket.outgoing.onWritten = frames => {
+      this.#unsent.written(frames)
       if (!this.#full || socket.bufferedAmount > lowWaterMark) return
       this.#full = false
       drained()
@@ -104,10 +104,11 @@ export class Session {
     let roomy = true
     try {
       // Frames were looked at before they came here: what is not streamed is a string or bytes.
-      if (frame.type === 'text' || frame.type === 'binary') roomy = socket.write(frame.data as Payload)
+      if (frame.type === 'text' || frame.type === 'binary')
+        roomy = socket.outgoing.write(frame.data as Payload, frame.compress)
       else if (frame.type === 'ping') void socket.ping(frame.data ?? '').catch(ignore)
       else if (frame.type === 'pong') socket.pong(frame.data)
-      else if (frame.type === 'fragment') roomy = socket.fragment(frame.kind, frame.data, false)
+      else if (frame.type === 'fragment') roomy = socket.fragment(frame.kind, frame.data, false, frame)
       else if (frame.type !== 'close')
         roomy = socket.fragment('continuation', frame.data as Payload, frame.type === 'finish')
     } catch (cause) {
@@ -119,7 +120,7 @@ export class Session {
       if (socket.state !== 'open') return false
       this.#full = true
     }
-    this.#unsent.add(frame, socket.outgoing.batch)
+    this.#unsent.add(frame, socket.outgoing.position)
     return true
   }
 
@@ -134,11 +135,12 @@ export class Session {
   /** Its rejection may be ignored: a connection that breaks a message off ends, and `error` says why. */
   #stream(frame: CheckedFrame): Promise<void> {
     this.#streams.add(frame)
+    const message = frame as TextFrame | BinaryFrame
     return quiet(
-      this.socket.send(partsOf(frame as TextFrame | BinaryFrame)).then(
+      this.socket.send(partsOf(message), message).then(
         () => {
           this.#streams.delete(frame)
-          this.#unsent.add(frame, this.socket.outgoing.batch)
+          this.#unsent.add(frame, this.socket.outgoing.position)
         },
         (cause: Error) => {
           const error = frameError(frame, cause)

@@ -6,31 +6,31 @@ import type { CheckedFrame } from './frame.js'
  */
 export class Unsent {
   #frames: CheckedFrame[] = []
-  #batches: number[] = []
+  #positions: number[] = []
   #head = 0
   #done = 0
 
-  /** A frame leaves with this batch of output. */
-  add(frame: CheckedFrame, batch: number): void {
+  /** A frame has left once so many of all that were sent have. */
+  add(frame: CheckedFrame, position: number): void {
     // A message in parts is known to be whole only later: it may be written already.
-    if (batch <= this.#done) return
+    if (position <= this.#done) return
     this.#frames.push(frame)
-    this.#batches.push(batch)
+    this.#positions.push(position)
   }
 
-  /** The stream is done with the first `batches`. */
-  written(batches: number): void {
-    this.#done = batches
-    const { length } = this.#batches
-    while (this.#head < length && this.#batches[this.#head] <= batches) this.#head++
+  /** The stream is done with the first so many. */
+  written(frames: number): void {
+    this.#done = frames
+    const { length } = this.#positions
+    while (this.#head < length && this.#positions[this.#head] <= frames) this.#head++
     if (this.#head === length) {
       if (length === 0) return
       this.#frames = []
-      this.#batches = []
+      this.#positions = []
       this.#head = 0
     } else if (this.#head > 1024) {
       this.#frames = this.#frames.slice(this.#head)
-      this.#batches = this.#batches.slice(this.#head)
+      this.#positions = this.#positions.slice(this.#head)
       this.#head = 0
     }
   }

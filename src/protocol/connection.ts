@@ -3,37 +3,30 @@
 // may be called between any two events, and not pulling is backpressure.
 //
 //   receive(chunk) ─▶ FrameDecoder ─piece─▶ MessageAssembler ─event─▶ Connection ─▶ nextEvent()
-//   send…(), close(), automatic pongs ─▶ FrameEncoder ─▶ takeOutput()
+//   send…(), close() ─▶ OutgoingMessages ─▶ FrameEncoder ─▶ takeOutput()
+//   automatic pongs ─────────────────────────────▲
 //
+// An extension may need time for a message: then what is behind it waits, until `advance` is called.
 // The state is derived from two nullable Close frames, the one sent and the one received, and "the transport ended".
+import { ChunkQueue } from './chunk-queue.js'
 import { CloseCode, type CloseFrame } from './close-code.js'
+import type { CloseOutcome, Shutdown } from './close-outcome.js'
 import { encodeClosePayload } from './close-payload.js'
 import type { ProtocolEvent } from './event.js'
-import type { ClientConnectionOptions, ConnectionOptions } from './connection-options.js'
+import { type ClientConnectionOptions, type ConnectionOptions, requireMaskKey } from './connection-options.js'
 import { FrameDecoder } from './frame-decoder.js'
 import { FrameEncoder } from './frame-encoder.js'
 import { resolveLimits } from './limits.js'
 import { MessageAssembler } from './message-assembler.js'
-import { MAX_CONTROL_PAYLOAD_BYTES, Opcode, type Role } from './opcode.js'
-import { OutgoingFragments, type FragmentKind } from './outgoing-fragments.js'
+import { Opcode, type Role } from './opcode.js'
+import type { FragmentKind } from './outgoing-fragments.js'
+import { OutgoingMessages } from './outgoing-messages.js'
 import { recycle } from './output-memory.js'
 import { PongQueue } from './pong-queue.js'
+import type { PreparedMessage } from './prepared-message.js'
 import { EMPTY } from './runtime.js'
-import { requireBytes, UsageError } from './usage-error.js'
+import { requireBytes, requireControl, requireString, UsageError } from './usage-error.js'
 import { ProtocolViolation } from './violation.js'
-
-/** What the transport owes the socket: nothing, to wait for the peer with a deadline, or FIN once the output is flushed. */
-export type Shutdown = 'none' | 'await-peer' | 'end'
-
-/** Both sides of the closing handshake, separately. */
-export interface CloseOutcome {
-  /** The Close frame this side sent. */
-  readonly sent: CloseFrame | null
-  /** The Close frame the peer sent; its code is 1005 when the frame was empty. */
-  readonly received: CloseFrame | null
-  /** Who sent the first Close frame. */
-  readonly initiator: 'local' | 'remote' | null
-}
 
 /** One WebSocket connection after its opening handshake, without I/O. RFC 6455, sections 5 to 7. */
 export class Connection {
@@ -42,12 +35,10 @@ export class Connection {
   readonly #decoder: FrameDecoder
   readonly #assembler: MessageAssembler
   readonly #encoder: FrameEncoder
-  readonly #fragments = new OutgoingFragments()
+  readonly #outgoing: OutgoingMessages
   readonly #autoPong: boolean
   readonly #pongs: PongQueue
-  /** Chunks that arrived while the decoder still had one, from `#next` on. */
-  #waiting: Uint8Array[] = []
-  #next = 0
+  readonly #waiting = new ChunkQueue()
   #input: 'none' | 'some' | 'discarded' = 'none'
   #sent: CloseFrame | null = null
   #received: CloseFrame | null = null
@@ -61,18 +52,15 @@ export class Connection {
   constructor(role: Role, options?: ConnectionOptions | ClientConnectionOptions)
   constructor(role: Role, options: ConnectionOptions | ClientConnectionOptions = {}) {
     const limits = resolveLimits(options.limits)
-    const maskKey = 'maskKey' in options ? options.maskKey : null
-    if (role !== 'client' && role !== 'server')
-      throw new UsageError('WS_BAD_OPTION', 'role must be client or server')
-    // 5.1: a client MUST mask all frames, so it cannot go without keys.
-    if (role === 'client' && typeof maskKey !== 'function') {
-      throw new UsageError('WS_BAD_OPTION', 'a client needs maskKey')
-    }
+    const maskKey = requireMaskKey(role, options)
+    const { transform, autoPong = true } = options
+    const rsv = transform?.rsv ?? 0
     this.role = role
-    this.#decoder = new FrameDecoder(role, options.allowedRsv)
-    this.#assembler = new MessageAssembler(limits)
+    this.#decoder = new FrameDecoder(role, rsv)
+    this.#assembler = new MessageAssembler(limits, transform?.incoming)
     this.#encoder = new FrameEncoder(role, maskKey)
-    this.#autoPong = options.autoPong ?? true
+    this.#outgoing = new OutgoingMessages(role, this.#encoder, transform?.outgoing ?? null, rsv)
+    this.#autoPong = autoPong
     this.#pongs = new PongQueue(this.#encoder, limits.maxPendingPongs)
   }
 
@@ -86,7 +74,8 @@ export class Connection {
   get shutdown(): Shutdown {
     // 7.1.7: after a failure nothing more is expected of the peer.
     if (this.#ended || this.#failed) return 'end'
-    if (this.#sent === null) return 'none'
+    // Our Close may wait behind a message that is not ready.
+    if (this.#sent === null || this.#outgoing.holding) return 'none'
     // 7.1.1: the server closes the TCP connection first, so that it holds the TIME_WAIT state.
     return this.#received !== null && this.role === 'server' ? 'end' : 'await-peer'
   }
@@ -96,9 +85,24 @@ export class Connection {
     return { sent: this.#sent, received: this.#received, initiator: this.#initiator }
   }
 
-  /** Bytes that `takeOutput()` would return. */
+  /** Bytes that `takeOutput()` would return, and those of messages that are not ready for it yet. */
   get pendingBytes(): number {
-    return this.#encoder.pendingBytes + this.#pongs.lateBytes
+    return this.#encoder.pendingBytes + this.#outgoing.heldBytes + this.#pongs.lateBytes
+  }
+
+  /** How many messages, fragments and control frames were sent, automatic pongs not counted. */
+  get accepted(): number {
+    return this.#outgoing.accepted
+  }
+
+  /** How many of those, from the first on, `takeOutput()` has returned or would return. */
+  get encoded(): number {
+    return this.#outgoing.encoded
+  }
+
+  /** True while an extension works on a message that has arrived. */
+  get decoding(): boolean {
+    return this.#input === 'some' && this.#assembler.waiting
   }
 
   /** True while a message has arrived in part. */
@@ -117,10 +121,8 @@ export class Connection {
     if (this.#input === 'none') {
       this.#decoder.feed(chunk)
       this.#input = 'some'
-    } else if (this.#input === 'some') {
-      this.#waiting.push(chunk)
-    }
-    // 5.5.1, 7.1.7: data after a Close frame or a failure is not processed.
+    } else if (this.#input === 'some') this.#waiting.push(chunk)
+    // 5.5.1, 7.1.7: what comes after a Close frame or a failure is not processed.
   }
 
   /** The peer ended its side of the transport. Idempotent. What it sent before can still be pulled. */
@@ -138,21 +140,21 @@ export class Connection {
     const assembler = this.#assembler
     try {
       for (;;) {
-        while (decoder.next()) {
-          const event = assembler.absorb(decoder.piece)
-          if (event === null) continue
+        while (assembler.waiting || decoder.next()) {
+          const event = assembler.waiting ? assembler.resume() : assembler.absorb(decoder.piece)
+          if (event === null) {
+            if (assembler.waiting) return null
+            continue
+          }
           if (event.type !== 'text' && event.type !== 'binary') this.#control(event)
           return event
         }
-        if (this.#next === this.#waiting.length) {
+        const chunk = this.#waiting.take()
+        if (chunk === null) {
           this.#input = 'none'
-          if (this.#next > 0) {
-            this.#waiting = []
-            this.#next = 0
-          }
           return null
         }
-        decoder.feed(this.#waiting[this.#next++])
+        decoder.feed(chunk)
       }
     } catch (error) {
       if (!(error instanceof ProtocolViolation)) throw error
@@ -162,25 +164,33 @@ export class Connection {
 
   /**
    * Sends a text message; lone surrogates become U+FFFD (8.1: what is sent MUST be UTF-8).
+   *
+   * @param compress whether a negotiated extension transforms it; by default as its threshold says.
    * @throws UsageError `WS_NOT_OPEN`, or `WS_BAD_SEQUENCE` inside a fragmented message.
    */
-  sendText(data: string): void {
-    if (typeof data !== 'string')
-      throw new UsageError('WS_BAD_DATA', `sendText takes a string, not ${typeof data}`)
-    this.#checkMessage()
-    this.#encoder.text(Opcode.Text, true, data)
+  sendText(data: string, compress?: boolean): void {
+    requireString(data)
+    this.#checkOpen()
+    this.#outgoing.message(Opcode.Text, data, compress)
   }
 
   /**
    * Sends a binary message. The bytes are never written to; a server's large payload is referred to until
    * `takeOutput()`'s segments were written, so leave it unchanged until then.
    *
+   * @param compress as for `sendText`.
    * @throws UsageError `WS_NOT_OPEN`, or `WS_BAD_SEQUENCE` inside a fragmented message.
    */
-  sendBinary(data: Uint8Array): void {
+  sendBinary(data: Uint8Array, compress?: boolean): void {
     requireBytes(data)
-    this.#checkMessage()
-    this.#encoder.bytes(Opcode.Binary, true, data)
+    this.#checkOpen()
+    this.#outgoing.message(Opcode.Binary, data, compress)
+  }
+
+  /** Sends a message that was prepared for many. @throws UsageError as `sendText`. */
+  sendPrepared(message: PreparedMessage): void {
+    this.#checkOpen()
+    this.#outgoing.prepared(message)
   }
 
   /**
@@ -188,16 +198,14 @@ export class Connection {
    * (5.4). Control frames may be sent in between, other messages may not. A text goes in strings or in UTF-8 bytes; a
    * character may be cut between two of either.
    *
+   * @param compress decides for the whole message, at its first fragment; by default every fragmented message is transformed
+   * where messages are.
    * @throws UsageError `WS_NOT_OPEN`, `WS_BAD_SEQUENCE`, or `WS_BAD_DATA` when text bytes are not UTF-8.
    */
-  sendFragment(kind: FragmentKind, data: string | Uint8Array, fin: boolean): void {
+  sendFragment(kind: FragmentKind, data: string | Uint8Array, fin: boolean, compress?: boolean): void {
     if (typeof data !== 'string') requireBytes(data)
     this.#checkOpen()
-    const part = this.#fragments.next(kind, data, fin)
-    const opcode =
-      kind === 'continuation' ? Opcode.Continuation : kind === 'text' ? Opcode.Text : Opcode.Binary
-    if (typeof part === 'string') this.#encoder.text(opcode, fin, part)
-    else this.#encoder.bytes(opcode, fin, part)
+    this.#outgoing.fragment(kind, data, fin, compress)
   }
 
   /** Sends a Ping with at most 125 bytes (5.5.2). @throws UsageError `WS_NOT_OPEN`, `WS_CONTROL_PAYLOAD`. */
@@ -220,17 +228,18 @@ export class Connection {
     if (this.#sent === null && !this.#ended) this.#sendClose(frame, payload, 'local')
   }
 
+  /** The extension may be done with a message (`MessageTransform.onReady`). Then pull events and take output again. */
+  advance(): void {
+    this.#outgoing.advance()
+  }
+
   /** Drains what must be written now, in order. Call after every receive, send and close. */
   takeOutput(): Uint8Array[] {
     this.#pongs.taken()
     return this.#encoder.take()
   }
 
-  /**
-   * Gives segments of `takeOutput()` back, so that their memory is written to again; a faster life for a transport that
-   * knows when it is done with them. Call it only when nobody can read them any more; the list is emptied. It need not be
-   * called at all.
-   */
+  /** Gives segments of `takeOutput()` back, once nobody can read them: their memory is written to again. Empties the list. */
   recycleOutput(segments: Uint8Array[]): void {
     recycle(segments)
   }
@@ -244,14 +253,12 @@ export class Connection {
       this.#discardInput()
       // 5.5.1: MUST send a Close frame in response if none was sent; it echoes the code, and here the reason too.
       if (this.#sent === null) this.#sendClose(event.frame, encodeClosePayload(event.frame), 'remote')
-      this.#initiator ??= 'remote'
     }
   }
 
   #discardInput(): void {
     this.#input = 'discarded'
-    this.#waiting = []
-    this.#next = 0
+    this.#waiting.clear()
     this.#decoder.feed(EMPTY)
   }
 
@@ -259,9 +266,14 @@ export class Connection {
   #fail(violation: ProtocolViolation): ProtocolEvent {
     this.#failed = true
     this.#discardInput()
-    if (this.#sent === null) {
-      const frame = { code: violation.closeCode, reason: violation.message }
-      this.#sendClose(frame, encodeClosePayload(frame), 'local')
+    // What waits for the extension is lost with the connection, a Close of ours too.
+    const closed = this.#sent !== null && !this.#outgoing.holding
+    this.#outgoing.drop()
+    if (!closed) {
+      this.#sent = { code: violation.closeCode, reason: violation.message }
+      this.#initiator ??= 'local'
+      this.#pongs.flush()
+      this.#encoder.bytes(Opcode.Close, true, encodeClosePayload(this.#sent))
     }
     return { type: 'fail', violation }
   }
@@ -269,29 +281,19 @@ export class Connection {
   #sendClose(frame: CloseFrame, payload: Uint8Array, initiator: 'local' | 'remote'): void {
     this.#pongs.flush()
     this.#sent = frame
-    this.#initiator ??= initiator
-    this.#encoder.bytes(Opcode.Close, true, payload)
+    this.#initiator = initiator
+    this.#outgoing.control(Opcode.Close, payload)
   }
 
   #sendControl(opcode: Opcode, data: Uint8Array): void {
-    requireBytes(data)
-    // 5.5: all control frames MUST have a payload of 125 bytes or less.
-    if (data.length > MAX_CONTROL_PAYLOAD_BYTES) {
-      throw new UsageError('WS_CONTROL_PAYLOAD', `${data.length} bytes, a control frame takes 125`)
-    }
+    requireControl(data)
     this.#checkOpen()
-    this.#encoder.bytes(opcode, true, data)
+    this.#outgoing.control(opcode, data)
   }
 
-  #checkMessage(): void {
-    this.#checkOpen()
-    if (this.#fragments.unfinished)
-      throw new UsageError('WS_BAD_SEQUENCE', 'a fragmented message is not finished')
-  }
-
+  /** 5.5.1: MUST NOT send any more data frames after sending a Close frame. */
   #checkOpen(): void {
-    // 5.5.1: MUST NOT send any more data frames after sending a Close frame.
-    if (this.#sent !== null || this.#ended)
-      throw new UsageError('WS_NOT_OPEN', `the connection is ${this.state}`)
+    if (this.#sent === null && !this.#ended) return
+    throw new UsageError('WS_NOT_OPEN', `the connection is ${this.state}`)
   }
 }

@@ -21,7 +21,7 @@ import {
   slab,
   SLAB_BYTES,
 } from './output-memory.js'
-import { utf8Length, writeAscii, writeUtf8 } from './runtime.js'
+import { allocate, utf8Length, writeAscii, writeUtf8 } from './runtime.js'
 
 /** A fresh unpredictable 32-bit key per call (5.3, 10.3). The transport owns the pool of random bytes. */
 export type MaskSource = () => number
@@ -102,9 +102,14 @@ export class FrameEncoder {
     this.#close(start + length)
   }
 
-  /** Adds a frame with these bytes. They are never written to; see the strategy for when they are kept. */
-  bytes(opcode: Opcode, fin: boolean, payload: Uint8Array): void {
-    const first = fin ? opcode | 0x80 : opcode
+  /**
+   * Adds a frame with these bytes. They are never written to; see the strategy for when they are kept.
+   *
+   * @param rsv the reserved bits of the frame; RSV1 is 4.
+   * @param lasting false for bytes that will change soon: they are copied then. No more than fit a slab.
+   */
+  bytes(opcode: Opcode, fin: boolean, payload: Uint8Array, rsv = 0, lasting = true): void {
+    const first = (fin ? opcode | 0x80 : opcode) | (rsv << 4)
     const length = payload.length
     const head = headerBytes(length) + this.#maskBytes
     const maskKey = this.#maskKey
@@ -124,15 +129,33 @@ export class FrameEncoder {
       )
       return this.#close(at + head + length)
     }
-    const at = this.#open(length > GATHER_BYTES ? head : head + length)
+    const refer = length > GATHER_BYTES && lasting
+    const at = this.#open(refer ? head : head + length)
     this.#header(slab.bytes, at, first, length, null)
-    if (length > GATHER_BYTES) {
+    if (refer) {
       this.#close(at + head)
       this.#foreign.push(payload)
       return this.#push(payload)
     }
     slab.bytes.set(payload, at + head)
     this.#close(at + head + length)
+  }
+
+  /** Adds a whole frame that was built by `frame()` and is nobody else's to change: as it is, or gathered with others. */
+  prebuilt(frame: Uint8Array): void {
+    if (this.pendingBytes === 0 || frame.length > GATHER_BYTES) return this.#push(frame)
+    const at = this.#open(frame.length)
+    slab.bytes.set(frame, at)
+    this.#close(at + frame.length)
+  }
+
+  /** A server's whole frame with this payload, in memory of its own. */
+  frame(opcode: Opcode, payload: Uint8Array, rsv: number): Uint8Array {
+    const head = headerBytes(payload.length)
+    const frame = allocate(head + payload.length)
+    this.#header(frame, 0, opcode | 0x80 | (rsv << 4), payload.length, null)
+    frame.set(payload, head)
+    return frame
   }
 
   #longText(first: number, text: string): void {

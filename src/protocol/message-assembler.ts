@@ -3,6 +3,9 @@
 // where it lies. All others go to a MessageBuffer, whose memory follows what has arrived, so a declared length costs 16 KiB
 // at most and a million fragments cost their bytes. Text is checked piece by piece, so it fails at the first bad octet.
 //
+// A message that an extension transforms goes through it piece by piece, and what comes out is treated as what came in: checked
+// as UTF-8, held against the limit, put together. The extension may say "not yet" (`waiting`).
+//
 // A binary payload of at most 64 bytes is copied to the JavaScript heap: it costs the same as a view, and a kept view
 // would pin its whole chunk, usually 64 KiB.
 import { Opcode } from './opcode.js'
@@ -12,8 +15,10 @@ import type { Message, ProtocolEvent } from './event.js'
 import type { FramePiece } from './frame-decoder.js'
 import type { Limits } from './limits.js'
 import { MessageBuffer } from './message-buffer.js'
+import type { IncomingTransform, TransformSink } from './message-transform.js'
 import { decodeAscii, decodeUtf8, isAsciiBytes, isUtf8, MAX_BYTES, view } from './runtime.js'
 import { shortAscii, SHORT_TEXT_BYTES } from './short-text.js'
+import { TransformedMessage } from './transformed-message.js'
 import { checkUtf8, UTF8_INVALID, UTF8_START } from './utf8.js'
 import { ProtocolViolation } from './violation.js'
 
@@ -38,9 +43,19 @@ export class MessageAssembler {
   #ascii = true
   /** An unfinished control frame; it may come between the pieces of a message. */
   #control: MessageBuffer | null = null
+  readonly #transform: IncomingTransform | null
+  /** What the transform makes of the current message; null when it is as it came. */
+  #transformed: TransformedMessage | null = null
+  #spare: TransformedMessage | null = null
+  /** The transform works on the last piece: of the end of a message, or of its middle. */
+  #waiting: 'no' | 'end' | 'middle' = 'no'
 
-  /** @param limits from `resolveLimits`: they are not checked again. */
-  constructor(limits: Limits) {
+  /**
+   * @param limits from `resolveLimits`: they are not checked again.
+   * @param transform what an extension does to messages with reserved bits.
+   */
+  constructor(limits: Limits, transform: IncomingTransform | null = null) {
+    this.#transform = transform
     this.#maxMessageBytes = Math.min(limits.maxMessageBytes, MAX_BYTES)
     this.#maxTextBytes = Math.min(limits.maxMessageBytes, MAX_TEXT_BYTES)
     this.#maxFragments = limits.maxFragments
@@ -49,6 +64,11 @@ export class MessageAssembler {
   /** True while a message has begun and not ended. */
   get unfinished(): boolean {
     return this.#opcode !== NONE
+  }
+
+  /** True while the transform works on what was absorbed last: `resume()` instead of the next piece. */
+  get waiting(): boolean {
+    return this.#waiting !== 'no'
   }
 
   /**
@@ -64,15 +84,72 @@ export class MessageAssembler {
       if (opcode !== Opcode.Continuation) {
         // 5.4: the fragments of one message MUST NOT be interleaved between the fragments of another.
         if (this.#opcode !== NONE) throw new ProtocolViolation('WS_CONTINUATION_EXPECTED')
-        if (last && fin && piece.frameBytes <= this.#maxOf(opcode)) return wholeMessage(piece)
+        const plain = piece.rsv === 0
+        if (plain && last && fin && piece.frameBytes <= this.#maxOf(opcode)) return wholeMessage(piece)
         this.#opcode = opcode
+        if (!plain) this.#beginTransformed(opcode)
       } else if (this.#opcode === NONE) {
         throw new ProtocolViolation('WS_CONTINUATION_UNEXPECTED')
+      } else if (piece.rsv !== 0) {
+        // RFC 7692, 6.1: only the first frame of a message has the bit; MUST fail the connection.
+        throw new ProtocolViolation('WS_RESERVED_BITS', 'on a continuation frame')
       }
       this.#admit(piece)
     }
-    this.#append(piece)
+    if (this.#transformed !== null) return this.#decode(piece)
+    this.#append(piece, piece.fin ? this.#declared : Infinity)
     return last && fin ? this.#finish() : null
+  }
+
+  /** Goes on after `waiting`: an event, or null when there is none yet. @throws ProtocolViolation as `absorb`. */
+  resume(): ProtocolEvent | null {
+    if (!this.#transform!.decoded()) return null
+    const end = this.#waiting === 'end'
+    this.#waiting = 'no'
+    return this.#afterDecoding(end)
+  }
+
+  #beginTransformed(opcode: Opcode): void {
+    // Without a transform, the decoder lets no reserved bit pass; one used on its own may.
+    if (this.#transform === null) throw new ProtocolViolation('WS_RESERVED_BITS')
+    this.#transformed = this.#spare ??= new TransformedMessage()
+    this.#transformed.begin(opcode, this.#maxOf(opcode))
+  }
+
+  #decode(piece: FramePiece): ProtocolEvent | null {
+    const end = piece.last && piece.fin
+    if (this.#transform!.decode(piece.chunk, piece.start, piece.end, end, this.#sink)) {
+      return this.#afterDecoding(end)
+    }
+    // What came so far may lie in memory that others write to meanwhile.
+    this.#keep()
+    this.#waiting = end ? 'end' : 'middle'
+    return null
+  }
+
+  readonly #sink: TransformSink = (bytes, start, end, owned) => {
+    this.#keep()
+    this.#transformed!.hold(bytes, start, end, owned)
+  }
+
+  #keep(): void {
+    const transformed = this.#transformed!
+    if (!transformed.holding) return
+    this.#append(transformed.keep(), Infinity)
+    transformed.kept()
+  }
+
+  #afterDecoding(end: boolean): ProtocolEvent | null {
+    const transformed = this.#transformed!
+    if (!end || !transformed.whole) this.#keep()
+    if (!end) return null
+    if (!transformed.whole) return this.#finish()
+    const text = this.#opcode === Opcode.Text
+    const message: Message = text
+      ? { type: 'text', data: wholeText(transformed.piece) }
+      : { type: 'binary', data: transformed.takeBytes() }
+    this.#reset()
+    return message
   }
 
   #maxOf(opcode: number): number {
@@ -90,7 +167,8 @@ export class MessageAssembler {
     this.#declared = bytes
   }
 
-  #append(piece: FramePiece): void {
+  /** @param total how long the message will be, `Infinity` as long as that is not known. */
+  #append(piece: FramePiece, total: number): void {
     const { chunk, start, end } = piece
     if (start === end) return
     const text = this.#opcode === Opcode.Text
@@ -100,7 +178,7 @@ export class MessageAssembler {
       if (this.#utf8 === UTF8_INVALID) throw new ProtocolViolation('WS_INVALID_UTF8')
       this.#ascii = false
     }
-    this.#buffer.append(piece, piece.fin ? this.#declared : Infinity, text)
+    this.#buffer.append(piece, total, text)
   }
 
   /** True when the piece is known to be ASCII and not inside a character. */
@@ -118,12 +196,17 @@ export class MessageAssembler {
     // 8.1: a message that ends inside a character is not valid UTF-8 either.
     if (this.#utf8 !== UTF8_START) throw new ProtocolViolation('WS_INVALID_UTF8')
     const ascii = this.#ascii
+    this.#reset()
+    if (text) return { type: 'text', data: this.#buffer.takeText(ascii) }
+    return { type: 'binary', data: this.#buffer.takeBytes() }
+  }
+
+  #reset(): void {
     this.#opcode = NONE
     this.#fragments = 0
     this.#declared = 0
     this.#ascii = true
-    if (text) return { type: 'text', data: this.#buffer.takeText(ascii) }
-    return { type: 'binary', data: this.#buffer.takeBytes() }
+    this.#transformed = null
   }
 
   #absorbControl(piece: FramePiece): ProtocolEvent | null {

@@ -1,3 +1,5 @@
+import { MAX_CONTROL_PAYLOAD_BYTES } from './opcode.js'
+
 /** Stable names of what a caller can get wrong. */
 export type UsageCode =
   /** The connection is closing or closed: it takes no more messages. */
@@ -32,4 +34,18 @@ export class UsageError extends Error {
 export function requireBytes(data: Uint8Array): void {
   if (!(data instanceof Uint8Array))
     throw new UsageError('WS_BAD_DATA', `expected a Uint8Array, not ${typeof data}`)
+}
+
+/** Guards as `requireBytes`, and keeps control frames to what 5.5 allows. */
+export function requireControl(data: Uint8Array): void {
+  requireBytes(data)
+  // 5.5: all control frames MUST have a payload of 125 bytes or less.
+  if (data.length > MAX_CONTROL_PAYLOAD_BYTES)
+    throw new UsageError('WS_CONTROL_PAYLOAD', `${data.length} bytes, a control frame takes 125`)
+}
+
+/** Guards against anything else from untyped code. */
+export function requireString(data: string): void {
+  if (typeof data !== 'string')
+    throw new UsageError('WS_BAD_DATA', `sendText takes a string, not ${typeof data}`)
 }

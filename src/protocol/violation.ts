@@ -17,6 +17,8 @@ export type ViolationCode =
   | 'WS_INVALID_UTF8'
   | 'WS_MESSAGE_TOO_BIG'
   | 'WS_TOO_MANY_FRAGMENTS'
+  | 'WS_BAD_COMPRESSION'
+  | 'WS_COMPRESSION_COST'
 
 /** For each violation the Close code that answers it and what is said about it. */
 const VIOLATIONS: Record<ViolationCode, readonly [closeCode: number, message: string]> = {
@@ -49,6 +51,10 @@ const VIOLATIONS: Record<ViolationCode, readonly [closeCode: number, message: st
   // 10.4: implementation limits on frame and message size.
   WS_MESSAGE_TOO_BIG: [CloseCode.MessageTooBig, 'message is longer than maxMessageBytes'],
   WS_TOO_MANY_FRAGMENTS: [CloseCode.PolicyViolation, 'message has more fragments than maxFragments'],
+  // RFC 7692, 7.2.2: what is not DEFLATE has no contents; ws and faye say 1007 too.
+  WS_BAD_COMPRESSION: [CloseCode.InvalidPayload, 'message cannot be decompressed'],
+  // RFC 7692, 8: a message made to cost far more than it says.
+  WS_COMPRESSION_COST: [CloseCode.PolicyViolation, 'message is too costly to decompress'],
 }
 
 /**

@@ -3,6 +3,7 @@
 // and its body of no interest. Where it does not, the body is that of a refusal, of which the first 64 KiB are kept; when
 // they do not all come in time, the refusal is reported with what there is.
 import type { Duplex } from 'node:stream'
+import type { CompressSettings, DeflateAgreement } from '../extensions/index.js'
 import {
   type Agreement,
   type ClientRequest,
@@ -13,6 +14,7 @@ import {
   type ResponseHead,
   verifyResponse,
 } from '../handshake/index.js'
+import { agreedDeflate } from './compression.js'
 import { ConnectionError } from './connection-error.js'
 import type { Hop, Refusal } from './redirect.js'
 import { discard, swallowErrors } from './stream-events.js'
@@ -20,6 +22,8 @@ import { discard, swallowErrors } from './stream-events.js'
 /** A server's acceptance: what was agreed, what it said, and the bytes behind its head. */
 export interface Opened {
   readonly agreement: Agreement
+  /** How messages may be compressed; null for not at all. */
+  readonly deflate: DeflateAgreement | null
   readonly head: ResponseHead
   readonly rest: Uint8Array
 }
@@ -37,6 +41,8 @@ export interface Exchange {
   readonly bytes: Uint8Array
   readonly limits: Partial<HeadLimits>
   readonly peer: string
+  /** What was offered of compression. */
+  readonly compress: CompressSettings | null
   /** The request was handed to the stream. */
   readonly onSent: () => void
   /** The head of the answer is there, whatever it says. */
@@ -127,9 +133,12 @@ export class ClientHandshake {
     const result = this.#reader.receive(chunk)
     if (result === null) return null
     const { head, rest } = result
-    const { request, onHead, judge } = this.#exchange
+    const { request, onHead, judge, compress } = this.#exchange
     onHead(head)
-    if (head.status === 101) return { agreement: verifyResponse(request, head), head, rest }
+    if (head.status === 101) {
+      const agreement = verifyResponse(request, head)
+      return { agreement, deflate: agreedDeflate(agreement, head, compress), head, rest }
+    }
     const verdict = judge(head)
     if (!('code' in verdict)) return { status: head.status, next: verdict }
     this.#refused = { head, body: new ResponseBody(head), why: verdict }

@@ -1,16 +1,9 @@
-import {
-  type ClientRequest,
-  type ExtensionOffer,
-  generateKey,
-  type HeaderList,
-  headerValues,
-} from '../handshake/index.js'
+import { type CompressSettings, offerDeflate } from '../extensions/index.js'
+import { type ClientRequest, generateKey, type HeaderList, headerValues } from '../handshake/index.js'
 import { UsageError } from '../protocol/index.js'
 import type { ConnectOptions } from './connect.js'
 import { headerList } from './header-list.js'
 import type { Target } from './target.js'
-
-const NO_EXTENSIONS: readonly ExtensionOffer[] = []
 
 /**
  * What the caller wants to ask of a target, with a key of its own. Nothing of it is checked but that lists are lists.
@@ -20,6 +13,7 @@ const NO_EXTENSIONS: readonly ExtensionOffer[] = []
 export function clientRequest(
   target: Target,
   options: Pick<ConnectOptions, 'headers' | 'origin' | 'subprotocols'>,
+  compress: CompressSettings | null,
 ): ClientRequest {
   const headers = headerList(options.headers ?? [])
   if (options.origin !== undefined) headers.push(['Origin', options.origin])
@@ -31,7 +25,7 @@ export function clientRequest(
     target: target.requestTarget,
     key: generateKey(),
     subprotocols: requireList(options.subprotocols ?? []),
-    extensions: NO_EXTENSIONS,
+    extensions: compress === null ? [] : offerDeflate(compress.wishes),
     headers,
   }
 }

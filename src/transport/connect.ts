@@ -90,11 +90,16 @@ const HANDSHAKE_TIMEOUT_MS = 10_000
  */
 export async function connect(url: string | URL, options: ConnectOptions = {}): Promise<Socket> {
   const { settings, first, maxRedirects, handshakeTimeoutMs } = prepare(url, options)
-  const { clock } = settings
-  const { hop, stream, opened } = await follow(first, maxRedirects, { options, clock, handshakeTimeoutMs })
-  const { agreement, head, rest } = opened
+  const { clock, compress } = settings
+  const { hop, stream, opened } = await follow(first, maxRedirects, {
+    options,
+    clock,
+    compress,
+    handshakeTimeoutMs,
+  })
+  const { agreement, deflate, head, rest } = opened
   const peer = peerName(hop.target)
-  const origin = { role: 'client', url: hop.target.href, peer, agreement, head } as const
+  const origin = { role: 'client', url: hop.target.href, peer, agreement, deflate, head } as const
   const socket = new Socket(stream, origin, settings)
   socket.onMessage = options.onMessage ?? null
   closeOnAbort(socket, options.signal)
@@ -119,7 +124,7 @@ export function prepare(url: string | URL, options: ConnectOptions): Prepared {
   resolveDialOptions(options)
   const target = parseTarget(url)
   resolveProxies(options.proxy, target, process.env)
-  const first = makeHop(target, clientRequest(target, options), options.tls)
+  const first = makeHop(target, clientRequest(target, options, settings.compress), options.tls)
   return { settings, first, maxRedirects, handshakeTimeoutMs }
 }
 

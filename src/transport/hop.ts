@@ -7,6 +7,7 @@
 // Cookies are offered as soon as there is a head, while the body of a refusal is still read. Without a store nothing is
 // waited for.
 import type { Duplex } from 'node:stream'
+import type { CompressSettings } from '../extensions/index.js'
 import { encodeRequest, type ResponseHead } from '../handshake/index.js'
 import { ClientHandshake, type Exchange, type Opened, type Redirected } from './client-handshake.js'
 import { headersOf, withCookies } from './client-request.js'
@@ -25,6 +26,7 @@ import { tell } from './tell.js'
 export interface HopSettings {
   readonly options: ConnectOptions
   readonly clock: Clock
+  readonly compress: CompressSettings | null
   readonly handshakeTimeoutMs: number
 }
 
@@ -117,7 +119,7 @@ class HandshakeStep {
     resolve: (answer: Opened | Redirected) => void,
     reject: (error: unknown) => void,
   ): void {
-    const { options, clock } = this.#settings
+    const { options, clock, compress } = this.#settings
     const { request: asked, bytes: written, target } = this.#hop
     const { onEvent, cookieStore, headLimits: limits = {} } = options
     const request = withCookies(asked, stored)
@@ -130,6 +132,7 @@ class HandshakeStep {
       bytes,
       limits,
       peer: this.#peer,
+      compress,
       judge: this.#judge,
       onSent: () => {
         if (onEvent !== undefined) tell(onEvent, { type: 'request', url, headers: headersOf(bytes) })

@@ -5,7 +5,7 @@ import { type Message, ProtocolViolation } from '../protocol/index.js'
 import { ConnectionError } from './connection-error.js'
 import { Inbox } from './inbox.js'
 import { NotConnectedError } from './not-connected-error.js'
-import { throwLater } from './wire.js'
+import { throwLater } from './throw-later.js'
 
 /** What the way of a message depends on. */
 export interface IncomingSource {

@@ -210,10 +210,13 @@ export class SocketAcceptor {
       stream.destroy()
       return
     }
-    const accepted = acceptUpgrade(stream, head, this.#options.subprotocols ?? [], this.limits)
+    const { subprotocols = [] } = this.#options
+    const { compress } = this.#settings
+    const accepted = acceptUpgrade(stream, head, { subprotocols, compress }, this.limits)
     if (accepted === null) return
-    const { agreement, upgrade } = accepted
-    const origin = { role: 'server', url: head.target, peer: remoteName(stream), agreement, head } as const
+    const { agreement, deflate, upgrade } = accepted
+    const peer = remoteName(stream)
+    const origin = { role: 'server', url: head.target, peer, agreement, deflate, head } as const
     const socket = new Socket(stream, origin, this.#settings)
     this.sockets.add(socket)
     void socket.closed.then(() => this.sockets.delete(socket))

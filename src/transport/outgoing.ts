@@ -2,7 +2,13 @@
 // `maxBufferedBytes` wait; a peer that lets more pile up does not read, and is let go of. A send settles when its bytes were
 // handed to the stream and the stream has room; one whose bytes are the caller's own, since a server does not copy its larger
 // binary messages, settles when the stream is done with them.
-import { type CloseFrame, type Connection, type FragmentKind, GATHER_BYTES } from '../protocol/index.js'
+import {
+  type CloseFrame,
+  type Connection,
+  type FragmentKind,
+  GATHER_BYTES,
+  PreparedMessage,
+} from '../protocol/index.js'
 import { NotConnectedError } from './not-connected-error.js'
 import { isParts, type Payload, type PayloadParts, toBytes } from './payload.js'
 import { sendParts } from './send-parts.js'
@@ -29,8 +35,8 @@ export class Outgoing {
   readonly #sends = new SendQueue()
   /** Messages in parts that are being sent. */
   readonly #senders = new Set<(error: Error) => void>()
-  /** Called with the number of batches that the stream is done with. */
-  onWritten: ((batches: number) => void) | null = null
+  /** Called with how many of all frames that were sent the stream is done with, see `position`. */
+  onWritten: ((frames: number) => void) | null = null
   /** Called once, when our Close frame was handed to the stream. */
   onCloseSent: ((frame: CloseFrame) => void) | null = null
   #overflow: Error | null = null
@@ -47,33 +53,33 @@ export class Outgoing {
     return this.#connection.pendingBytes + this.#wire.writableLength
   }
 
-  send(data: Payload | PayloadParts): Promise<void> {
-    if (isParts(data)) return this.#sends.inTurn(() => this.#sendParts(data))
-    if (this.#sends.busy) return this.#sends.inTurn(() => this.#sendWhole(data))
-    return this.#sendWhole(data)
+  send(data: Payload | PayloadParts | PreparedMessage, compress?: boolean): Promise<void> {
+    if (isParts(data)) return this.#sends.inTurn(() => this.#sendParts(data, compress))
+    if (this.#sends.busy) return this.#sends.inTurn(() => this.#sendWhole(data, compress))
+    return this.#sendWhole(data, compress)
   }
 
   /** @returns false when there is no room for more, or the message was not accepted. */
-  write(data: Payload): boolean {
+  write(data: Payload | PreparedMessage, compress?: boolean): boolean {
     if (!this.accepts()) return false
-    if (typeof data === 'string') this.#connection.sendText(data)
-    else this.#connection.sendBinary(toBytes(data))
+    if (typeof data === 'string') this.#connection.sendText(data, compress)
+    else if (data instanceof PreparedMessage) this.#connection.sendPrepared(data)
+    else this.#connection.sendBinary(toBytes(data), compress)
     this.#wire.flush()
     return this.bufferedAmount < this.#settings.highWaterMark
   }
 
   /** @returns as `write`. */
-  fragment(kind: FragmentKind, data: Payload, fin: boolean): boolean {
+  fragment(kind: FragmentKind, data: Payload, fin: boolean, compress?: boolean): boolean {
     if (!this.accepts()) return false
-    this.#connection.sendFragment(kind, typeof data === 'string' ? data : toBytes(data), fin)
+    this.#connection.sendFragment(kind, typeof data === 'string' ? data : toBytes(data), fin, compress)
     this.#wire.flush()
     return this.bufferedAmount < this.#settings.highWaterMark
   }
 
-  /** The number of the batch that everything sent so far leaves with, see `Wire.handed`. */
-  get batch(): number {
-    const { handed } = this.#wire
-    return this.#connection.pendingBytes > 0 ? handed + 1 : handed
+  /** How many frames were sent so far. Each has left once the stream is done with so many. */
+  get position(): number {
+    return this.#connection.accepted
   }
 
   /** True while messages are taken. A peer that lets more than `maxBufferedBytes` pile up is let go of. */
@@ -91,27 +97,27 @@ export class Outgoing {
 
   /** Settles when the operating system has taken everything up to here. */
   taken(): Promise<void> {
-    const { batch } = this
-    return batch === this.#wire.written ? SENT : this.#sends.whenWritten(batch)
+    const { position } = this
+    return position === this.#wire.written ? SENT : this.#sends.whenWritten(position)
   }
 
   /** Settles when everything sent so far was handed to the stream and there is room for more. */
   handed(): Promise<void> {
-    return this.#handedOver() ? SENT : this.#sends.wait()
+    return this.#handedOver() ? SENT : this.#sends.wait(this.position)
   }
 
   flushed(full: boolean): void {
-    this.#sends.flushed(full && this.bufferedAmount >= this.#settings.highWaterMark)
-    if (this.onCloseSent === null || this.#connection.state === 'open') return
+    this.#sends.flushed(this.#wire.handed, full && this.bufferedAmount >= this.#settings.highWaterMark)
+    if (this.onCloseSent === null || this.#connection.shutdown === 'none') return
     const { sent } = this.#connection.outcome
     if (sent === null) return
     this.onCloseSent(sent)
     this.onCloseSent = null
   }
 
-  written(batches: number): void {
-    this.#sends.written(batches)
-    this.onWritten?.(batches)
+  written(frames: number): void {
+    this.#sends.written(frames)
+    this.onWritten?.(frames)
   }
 
   /** The connection is gone. */
@@ -120,21 +126,21 @@ export class Outgoing {
     this.#sends.fail(error)
   }
 
-  #sendWhole(data: Payload): Promise<void> {
+  #sendWhole(data: Payload | PreparedMessage, compress?: boolean): Promise<void> {
     try {
       if (!this.accepts()) return this.refuse()
-      this.write(data)
+      this.write(data, compress)
     } catch (error) {
       return Promise.reject(error)
     }
     return this.#settled(data) ?? SENT
   }
 
-  #sendParts(parts: PayloadParts): Promise<void> {
+  #sendParts(parts: PayloadParts, compress?: boolean): Promise<void> {
     return sendParts(parts, {
       fragment: (kind, data, fin) => {
         if (!this.accepts()) throw this.#refusal()
-        this.#connection.sendFragment(kind, data, fin)
+        this.#connection.sendFragment(kind, data, fin, compress)
         this.#wire.flush()
         return this.#settled(data)
       },
@@ -152,11 +158,10 @@ export class Outgoing {
   }
 
   /** When the message just sent is done with; null for at once. */
-  #settled(data: Payload): Promise<void> | null {
-    const refers =
-      this.#connection.role === 'server' && typeof data !== 'string' && data.byteLength > GATHER_BYTES
-    if (refers) return this.taken()
-    return this.#handedOver() ? null : this.#sends.wait()
+  #settled(data: Payload | PreparedMessage): Promise<void> | null {
+    const own = typeof data === 'string' || data instanceof PreparedMessage
+    if (!own && this.#connection.role === 'server' && data.byteLength > GATHER_BYTES) return this.taken()
+    return this.#handedOver() ? null : this.#sends.wait(this.position)
   }
 
   #handedOver(): boolean {

@@ -1,4 +1,4 @@
-import { UsageError } from '../protocol/index.js'
+import { PreparedMessage, UsageError } from '../protocol/index.js'
 
 /** What can be sent as one message: a text as a string, a binary message as bytes of any kind. */
 export type Payload = string | ArrayBufferLike | ArrayBufferView
@@ -27,8 +27,8 @@ export function encodePayload(data: Payload): Uint8Array {
 }
 
 /** Tells a message in parts from a message in one piece. Strings and views are iterable too, but are one piece. */
-export function isParts(data: Payload | PayloadParts): data is PayloadParts {
+export function isParts(data: Payload | PayloadParts | PreparedMessage): data is PayloadParts {
   if (typeof data !== 'object' || data === null) return false
-  if (ArrayBuffer.isView(data) || data instanceof ArrayBuffer) return false
+  if (ArrayBuffer.isView(data) || data instanceof ArrayBuffer || data instanceof PreparedMessage) return false
   return data instanceof Blob || Symbol.asyncIterator in data || Symbol.iterator in data
 }

@@ -4,6 +4,8 @@
 // must not be interleaved (5.4).
 
 interface Waiter {
+  /** How many frames were sent with it and before it. */
+  readonly position: number
   readonly resolve: () => void
   readonly reject: (error: Error) => void
 }
@@ -23,8 +25,8 @@ export class SendQueue {
   #unwritten: Waiter[] = []
   /** Their bytes are handed over, but the stream is full. */
   #written: Waiter[] = []
-  /** Their bytes are the caller's own, and must not change until a batch is written. */
-  #referred: (Waiter & { readonly batch: number })[] = []
+  /** Their bytes are the caller's own, and must not change until they are written. */
+  #referred: Waiter[] = []
   #turn: Promise<void> | null = null
 
   /** True while a message in parts is being sent. */
@@ -32,29 +34,31 @@ export class SendQueue {
     return this.#turn !== null
   }
 
-  /** Settles when what was sent so far is handed over and there is room for more. */
-  wait(): Promise<void> {
-    return quiet(new Promise((resolve, reject) => this.#unwritten.push({ resolve, reject })))
+  /** Settles when the first `position` frames are handed over and there is room for more. */
+  wait(position: number): Promise<void> {
+    return quiet(new Promise((resolve, reject) => this.#unwritten.push({ position, resolve, reject })))
   }
 
-  /** Settles when the stream is done with this batch, so that nobody reads its bytes any more. */
-  whenWritten(batch: number): Promise<void> {
-    return quiet(new Promise((resolve, reject) => this.#referred.push({ batch, resolve, reject })))
+  /** Settles when the stream is done with the first `position` frames, so that nobody reads their bytes any more. */
+  whenWritten(position: number): Promise<void> {
+    return quiet(new Promise((resolve, reject) => this.#referred.push({ position, resolve, reject })))
   }
 
-  /** The stream is done with the first `batches`. */
-  written(batches: number): void {
+  /** The stream is done with the first `frames`. */
+  written(frames: number): void {
     if (this.#referred.length === 0) return
-    const done = this.#referred.filter(({ batch }) => batch <= batches)
-    this.#referred = this.#referred.filter(({ batch }) => batch > batches)
+    const done = this.#referred.filter(({ position }) => position <= frames)
+    this.#referred = this.#referred.filter(({ position }) => position > frames)
     for (const { resolve } of done) resolve()
   }
 
-  /** Everything sent so far was handed to the stream; `full` says whether the stream asks for a pause. */
-  flushed(full: boolean): void {
+  /** The first `frames` were handed to the stream; `full` says whether it asks for a pause. */
+  flushed(frames: number, full: boolean): void {
     if (this.#unwritten.length > 0) {
-      this.#written = this.#written.length === 0 ? this.#unwritten : this.#written.concat(this.#unwritten)
-      this.#unwritten = []
+      const later = this.#unwritten.findIndex(({ position }) => position > frames)
+      const handed = later < 0 ? this.#unwritten : this.#unwritten.slice(0, later)
+      this.#unwritten = later < 0 ? [] : this.#unwritten.slice(later)
+      this.#written = this.#written.length === 0 ? handed : this.#written.concat(handed)
     }
     if (!full) this.drained()
   }

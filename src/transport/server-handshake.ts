@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream'
+import type { CompressSettings, DeflateAgreement } from '../extensions/index.js'
 import {
   type Agreement,
   encodeAccept,
@@ -11,12 +12,21 @@ import {
   type UpgradeRequest,
 } from '../handshake/index.js'
 import { after, type Clock } from './clock.js'
+import { chosenDeflate } from './compression.js'
 import { discard, swallowErrors } from './stream-events.js'
 
 /** A request head that was read from a stream, and the bytes behind it. */
 export interface ReadHead {
   readonly head: RequestHead
   readonly rest: Uint8Array
+}
+
+/** A handshake that was answered with 101. */
+export interface Accepted {
+  readonly upgrade: UpgradeRequest
+  readonly agreement: Agreement
+  /** How messages may be compressed; null for not at all. */
+  readonly deflate: DeflateAgreement | null
 }
 
 /** Reads one request head; the stream is refused and ended when it is none, or not whole in time. */
@@ -59,23 +69,24 @@ export function readRequest(
 }
 
 /**
- * Checks the head, chooses a subprotocol, and writes the 101; or writes the refusal and ends the stream.
+ * Checks the head, chooses a subprotocol and compression, and writes the 101; or writes the refusal and ends the stream.
  *
  * @returns null after a refusal.
  */
 export function acceptUpgrade(
   stream: Duplex,
   head: RequestHead,
-  subprotocols: readonly string[],
+  wishes: { readonly subprotocols: readonly string[]; readonly compress: CompressSettings | null },
   options: { readonly clock: Clock; readonly limitMs: number },
-): { readonly upgrade: UpgradeRequest; readonly agreement: Agreement } | null {
+): Accepted | null {
   try {
     const upgrade = parseUpgrade(head)
     // 4.2.2: one the server supports, in the client's order of preference, or none.
-    const subprotocol = upgrade.subprotocols.find(one => subprotocols.includes(one)) ?? null
-    const agreement = { subprotocol, extensions: [] }
+    const subprotocol = upgrade.subprotocols.find(one => wishes.subprotocols.includes(one)) ?? null
+    const { deflate, extensions } = chosenDeflate(upgrade, wishes.compress)
+    const agreement = { subprotocol, extensions }
     stream.write(encodeAccept(upgrade, agreement))
-    return { upgrade, agreement }
+    return { upgrade, agreement, deflate }
   } catch (error) {
     refuse(stream, error, options)
     return null

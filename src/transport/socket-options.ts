@@ -1,3 +1,4 @@
+import { type Compress, type CompressSettings, resolveCompress } from '../extensions/index.js'
 import { type Limits, type MaskSource, resolveLimits, UsageError } from '../protocol/index.js'
 import { type Clock, systemClock } from './clock.js'
 import { milliseconds } from './dial-options.js'
@@ -7,6 +8,11 @@ import { systemMaskKey } from './mask-source.js'
 export interface SocketOptions {
   /** What one message may cost; see {@link Limits} for the defaults. */
   readonly limits?: Partial<Limits> | undefined
+  /**
+   * Compression (`permessage-deflate`, RFC 7692). Default `'receive'`: the peer may compress, own messages are compressed only
+   * when they are sent with `compress: true`.
+   */
+  readonly compress?: Compress | undefined
   /** Answer pings by themselves (RFC 6455 5.5.2). Default true. */
   readonly autoPong?: boolean | undefined
   /** How long the peer may take to answer our Close and to end the connection. Default 5,000. */
@@ -35,9 +41,19 @@ export interface SocketOptions {
   readonly maskKey?: MaskSource | undefined
 }
 
+/** How one message is sent. */
+export interface SendOptions {
+  /**
+   * Whether to compress it, where the connection can; by default as `threshold` says. Leave it off for what is compressed
+   * already, and for secrets beside text that others choose: the length of the result tells of both.
+   */
+  readonly compress?: boolean | undefined
+}
+
 /** The names of {@link SocketOptions}. */
 export const SOCKET_OPTIONS: Readonly<Record<keyof SocketOptions, true>> = {
   limits: true,
+  compress: true,
   autoPong: true,
   closeTimeoutMs: true,
   highWaterMark: true,
@@ -51,6 +67,7 @@ export const SOCKET_OPTIONS: Readonly<Record<keyof SocketOptions, true>> = {
 /** {@link SocketOptions} with every default filled in. */
 export interface SocketSettings {
   readonly limits: Partial<Limits>
+  readonly compress: CompressSettings | null
   readonly autoPong: boolean
   readonly closeTimeoutMs: number
   readonly highWaterMark: number
@@ -78,6 +95,7 @@ const MAX_QUEUED_MESSAGES = 16
 export function resolveSocketOptions(options: SocketOptions): SocketSettings {
   return {
     limits: resolveLimits(options.limits),
+    compress: resolveCompress(options.compress),
     autoPong: options.autoPong ?? true,
     closeTimeoutMs: milliseconds('closeTimeoutMs', options.closeTimeoutMs, CLOSE_TIMEOUT_MS),
     highWaterMark: count('highWaterMark', options.highWaterMark, HIGH_WATER_MARK),

@@ -1,3 +1,4 @@
+import type { DeflateAgreement } from '../extensions/index.js'
 import type { Agreement, RequestHead, ResponseHead } from '../handshake/index.js'
 import type { CloseOutcome, Role } from '../protocol/index.js'
 
@@ -17,6 +18,8 @@ export interface SocketOrigin {
   /** The other end as messages name it, `host:port`. */
   readonly peer: string
   readonly agreement: Agreement
+  /** How messages may be compressed; null for not at all. */
+  readonly deflate: DeflateAgreement | null
   /** What the other side said in the handshake: a client sees the response, a server the request. */
   readonly head: RequestHead | ResponseHead
 }

@@ -2,23 +2,27 @@
 // are the things a user holds on to: promises of sends (SendQueue), of pings (RoundTrips), of messages (Inbox) and of the
 // end. The synchronous path, `write` and `onMessage`, makes no promise and no closure.
 import type { Duplex } from 'node:stream'
+import type { PerMessageDeflate } from '../extensions/index.js'
 import type { ExtensionOffer, RequestHead, ResponseHead } from '../handshake/index.js'
 import {
   type CloseFrame,
   Connection,
   type FragmentKind,
   type Message,
+  type PreparedMessage,
   type ProtocolViolation,
   type Role,
 } from '../protocol/index.js'
+import { deflateOf } from './compression.js'
 import { ConnectionError } from './connection-error.js'
 import { Incoming, type IncomingSource } from './incoming.js'
+import { lossError } from './loss-error.js'
 import { NotConnectedError } from './not-connected-error.js'
 import { Outgoing } from './outgoing.js'
 import { encodePayload, type Payload, type PayloadParts } from './payload.js'
 import { RoundTrips } from './round-trips.js'
 import { quiet } from './send-queue.js'
-import type { SocketSettings } from './socket-options.js'
+import type { SendOptions, SocketSettings } from './socket-options.js'
 import type { SocketOrigin, SocketOutcome } from './socket-outcome.js'
 import { Wire } from './wire.js'
 
@@ -51,6 +55,7 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
   readonly #wire: Wire
   readonly #incoming: Incoming
   readonly #pings: RoundTrips
+  readonly #deflate: PerMessageDeflate | null
   #resolveClosed!: (outcome: SocketOutcome) => void
   #terminated = false
   #overflow: ConnectionError | null = null
@@ -67,7 +72,8 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
     this.head = origin.head
     this.#peer = origin.peer
     this.#settings = settings
-    this.#connection = new Connection(origin.role, settings)
+    this.#deflate = deflateOf(origin, settings.compress)
+    this.#connection = new Connection(origin.role, { ...settings, transform: this.#deflate })
     this.#incoming = new Incoming(this.#source(), settings)
     this.#pings = new RoundTrips(settings.clock, () => new ConnectionError('WS_PONG_MISSING', origin.peer))
     this.closed = new Promise(resolve => {
@@ -89,11 +95,12 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
           this.#incoming.end(violation)
         },
         flushed: full => this.outgoing.flushed(full),
-        written: batches => this.outgoing.written(batches),
+        written: frames => this.outgoing.written(frames),
         ended: (cause, timedOut) => this.#end(cause, timedOut),
       },
       settings,
     )
+    if (this.#deflate !== null) this.#deflate.onReady = () => this.#wire.wake()
     this.outgoing = new Outgoing(this.#connection, this.#wire, settings, {
       state: () => this.state,
       overflow: () => {
@@ -151,8 +158,8 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
    * message was handed over, or with `WS_BUFFER_FULL`; UsageError `WS_BAD_DATA`; or what the iterable threw, which closes
    * with 1011. A rejection that only says that the connection is gone may be ignored: `closed` says so too.
    */
-  send(data: Payload | PayloadParts): Promise<void> {
-    return this.outgoing.send(data)
+  send(data: Payload | PayloadParts | PreparedMessage, options?: SendOptions): Promise<void> {
+    return this.outgoing.send(data, options?.compress)
   }
 
   /**
@@ -163,8 +170,8 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
    * A server's bytes over 4 KiB are not copied: leave them unchanged until `drained()` has settled.
    * @throws UsageError `WS_BAD_DATA`, or `WS_BAD_SEQUENCE` while a message in parts is being sent.
    */
-  write(data: Payload): boolean {
-    return this.outgoing.write(data)
+  write(data: Payload | PreparedMessage, options?: SendOptions): boolean {
+    return this.outgoing.write(data, options?.compress)
   }
 
   /**
@@ -174,8 +181,8 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
    * @returns as `write()`.
    * @throws UsageError `WS_BAD_SEQUENCE`, `WS_BAD_DATA`.
    */
-  fragment(kind: FragmentKind, data: Payload, fin: boolean): boolean {
-    return this.outgoing.fragment(kind, data, fin)
+  fragment(kind: FragmentKind, data: Payload, fin: boolean, options?: SendOptions): boolean {
+    return this.outgoing.fragment(kind, data, fin, options?.compress)
   }
 
   /** Settles when the operating system has taken everything that was written. Rejects when the connection is lost. */
@@ -276,24 +283,17 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
   }
 
   #end(cause: Error | null, timedOut: boolean): void {
+    this.#deflate?.close()
     const frames = this.#connection.outcome
+    const limitMs = timedOut ? this.#settings.closeTimeoutMs : null
+    const loss = { cause, limitMs, terminated: this.#terminated, open: frames.sent === null }
     const wasClean = frames.sent !== null && frames.received !== null
-    const error = wasClean ? null : (this.#violation ?? this.#failure(cause, timedOut))
+    const error = wasClean ? null : (this.#violation ?? this.#overflow ?? lossError(this.#peer, loss))
     this.#outcome = { ...frames, wasClean, error }
     const lost = error ?? new ConnectionError('WS_CONNECTION_LOST', this.#peer, { phase: 'closing' })
     this.outgoing.fail(lost)
     this.#pings.fail(lost)
     this.#incoming.end(error)
     this.#resolveClosed(this.#outcome)
-  }
-
-  #failure(cause: Error | null, timedOut: boolean): ConnectionError {
-    const details = cause === null ? {} : { cause }
-    if (this.#overflow !== null) return this.#overflow
-    if (this.#terminated) return new ConnectionError('WS_CLOSED_LOCALLY', this.#peer, details)
-    if (timedOut)
-      return new ConnectionError('WS_CLOSE_TIMEOUT', this.#peer, { limitMs: this.#settings.closeTimeoutMs })
-    const phase = this.#connection.outcome.sent === null ? 'open' : 'closing'
-    return new ConnectionError('WS_CONNECTION_LOST', this.#peer, { ...details, phase })
   }
 }

@@ -1,5 +1,5 @@
 import type { ConnectEvent } from './connect-event.js'
-import { throwLater } from './wire.js'
+import { throwLater } from './throw-later.js'
 
 /**
  * Tells whoever asked what happened. What the callback throws cannot break what goes on: it goes where an uncaught error

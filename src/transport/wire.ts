@@ -6,64 +6,47 @@
 //
 // Output is gathered: the first send of an idle tick is written at once, so a lone message never waits; what follows in
 // the same tick leaves in one write at its end, and so does everything sent while a chunk's events are handled. While the
-// stream is full, output stays in the Connection, where pongs are bounded. What the Connection owes the socket (`shutdown`)
+// stream is full, output stays in the Connection, where pongs are bounded. An extension may still be busy with a message when
+// its turn comes: `wake` goes on. What the Connection owes the socket (`shutdown`)
 // is settled after every step, with one deadline for the closing handshake.
 import { Socket as NetSocket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import type { CloseFrame, Connection, Message, ProtocolViolation } from '../protocol/index.js'
-import { after, type Clock } from './clock.js'
+import type { Connection } from '../protocol/index.js'
+import type { Clock } from './clock.js'
+import { Deadline } from './deadline.js'
+import { InFlight } from './in-flight.js'
 import { swallowErrors } from './stream-events.js'
-
-/** What the wire reports. None of these is called from within `send…`, `write` or `close`. */
-export interface WireHandler {
-  /** @returns false to let promises settle before the next event: a reader that waits must see one thing at a time. */
-  message(message: Message): boolean
-  ping(data: Uint8Array): void
-  pong(data: Uint8Array): void
-  /** The peer's Close frame arrived, and was answered. */
-  closing(frame: CloseFrame): void
-  /** The peer broke the protocol; the Close frame that says so is on its way. */
-  failed(violation: ProtocolViolation): void
-  /** All output so far was handed to the stream. `full` is true when the stream asks for a pause. */
-  flushed(full: boolean): void
-  /** The stream is done with the first `batches` that it was handed, one a flush. */
-  written(batches: number): void
-  /** The stream is gone. Called once, last. */
-  ended(cause: Error | null, timedOut: boolean): void
-}
-
-/** Throws an error of the user's own callback where nobody of ours is on the stack. */
-export function throwLater(error: unknown): void {
-  queueMicrotask(() => {
-    throw error
-  })
-}
+import { throwLater } from './throw-later.js'
+import type { WireHandler } from './wire-handler.js'
 
 /** Reads and writes one stream for one connection. */
 export class Wire {
   readonly #stream: Duplex
   readonly #connection: Connection
   readonly #handler: WireHandler
-  readonly #clock: Clock
-  readonly #closeTimeoutMs: number
   #bytesReceived = 0
   #reading = true
   #pulling = false
   #tick = false
   #yielded = false
+  /** An extension is busy with a message that has arrived: nothing more is read. */
+  #stalled = false
   /** The stream has ended: what is left is delivered whether reading is paused or not. */
   #draining = false
   #endWritten = false
   #closed = false
-  #timedOut = false
+  /** Ended by this side: what an extension is still busy with is not waited for. */
+  #abandoned = false
   #error: Error | null = null
   /** What the stream has been given and has not reported as written. */
-  #inFlight: Uint8Array[][] = []
+  readonly #inFlight = new InFlight()
   #handed = 0
   #written = 0
-  /** The batch that our Close frame was in. */
-  #closeBatch = Infinity
-  #cancelDeadline: (() => void) | null = null
+  /** How many frames there are up to our Close frame, once that was handed over. */
+  #closeFrame = Infinity
+  /** How the stream ended, while a message that came before is not ready. */
+  #ended: 'no' | 'end' | 'close' = 'no'
+  readonly #deadline: Deadline
 
   constructor(
     stream: Duplex,
@@ -74,17 +57,16 @@ export class Wire {
     this.#stream = stream
     this.#connection = connection
     this.#handler = handler
-    this.#clock = clock
-    this.#closeTimeoutMs = closeTimeoutMs
+    this.#deadline = new Deadline(clock, closeTimeoutMs, () => this.destroy())
     swallowErrors(stream)
   }
 
-  /** How many batches the stream was handed. */
+  /** How many of all frames that were sent the stream was handed. */
   get handed(): number {
     return this.#handed
   }
 
-  /** How many batches the stream is done with. */
+  /** How many of them the stream is done with. */
   get written(): number {
     return this.#written
   }
@@ -136,7 +118,7 @@ export class Wire {
     const paused = !this.#reading
     this.#reading = true
     this.#pull()
-    if (paused && this.#reading && !this.#closed) this.#stream.resume()
+    if (paused && this.#reading && !this.#closed && !this.#stalled) this.#stream.resume()
   }
 
   /** Something was added to the connection's output: writes it now, or at the end of the tick. */
@@ -148,8 +130,22 @@ export class Wire {
     this.#settle()
   }
 
+  /** An extension is done with a message, in one direction or the other. */
+  wake(): void {
+    this.#connection.advance()
+    const ended = this.#ended
+    this.#ended = 'no'
+    if (ended === 'end') return this.#onEnd()
+    if (ended === 'close') return this.#onClose()
+    this.#pull()
+    if (!this.#stalled || this.#connection.decoding) return
+    this.#stalled = false
+    if (this.#reading && !this.#closed) this.#stream.resume()
+  }
+
   /** Ends the connection at once, without a closing handshake. */
   destroy(): void {
+    this.#abandoned = true
     const { destroyed, writableLength } = this.#stream
     // Once it is destroyed a stream says of every write that it is done, so this is the last moment to know.
     if (!destroyed && writableLength === 0) this.#handler.written(this.#handed)
@@ -163,18 +159,16 @@ export class Wire {
   }
 
   readonly #onEnd = (): void => {
-    this.#drain()
+    if (this.#mustWait('end')) return
     this.#connection.receiveEnd()
     this.#settle()
   }
 
-  readonly #onError = (error: Error): void => {
-    this.#error ??= error
-  }
+  readonly #onError = (error: Error): void => void (this.#error ??= error)
 
   readonly #onDrain = (): void => {
     // The peer still takes what came before our Close frame; from there on the time is up when it is up.
-    if (this.#cancelDeadline !== null && this.#written < this.#closeBatch) this.#armDeadline()
+    if (this.#deadline.armed && this.#written < this.#closeFrame) this.#deadline.arm()
     this.#write(false)
     this.#handler.flushed(this.#stream.writableNeedDrain)
   }
@@ -182,10 +176,10 @@ export class Wire {
   /** Writes end in the order they were begun in. After an error the memory is left to the collector. */
   readonly #onWritten = (error: Error | null | undefined): void => {
     const segments = this.#inFlight.shift()
-    this.#written++
+    this.#written = this.#inFlight.frames
     if (error || this.#stream.destroyed) return
     // Only a socket of Node's own is known to be done with the memory when it says so.
-    if (segments !== undefined && this.#stream instanceof NetSocket) this.#connection.recycleOutput(segments)
+    if (this.#stream instanceof NetSocket) this.#connection.recycleOutput(segments)
     this.#handler.written(this.#written)
   }
 
@@ -201,15 +195,14 @@ export class Wire {
   }
 
   readonly #onClose = (): void => {
-    if (this.#closed) return
+    if (this.#closed || this.#mustWait('close')) return
     this.#closed = true
-    this.#cancelDeadline?.()
-    this.#drain()
+    this.#deadline.cancel()
     this.#connection.receiveEnd()
     const stream = this.#stream
     stream.off('data', this.#onData).off('end', this.#onEnd).off('error', this.#onError)
     stream.off('close', this.#onClose).off('drain', this.#onDrain)
-    this.#handler.ended(this.#error ?? stream.errored ?? null, this.#timedOut)
+    this.#handler.ended(this.#error ?? stream.errored ?? null, this.#deadline.over)
   }
 
   #pull(): void {
@@ -239,16 +232,27 @@ export class Wire {
       this.#yield()
     } finally {
       this.#pulling = false
+      // What comes meanwhile stays with the operating system.
+      if (connection.decoding && !this.#stalled && !this.#closed) {
+        this.#stalled = true
+        this.#stream.pause()
+      }
       this.#write(false)
       this.#settle()
     }
   }
 
-  /** Nothing more will come: what was received is handed over, paused or not. */
-  #drain(): void {
+  /**
+   * Nothing more will come: what was received is handed over, paused or not. True while a message of it is not ready: then the
+   * end is put off.
+   */
+  #mustWait(what: 'end' | 'close'): boolean {
     this.#draining = true
     this.#pull()
     this.#draining = false
+    if (this.#abandoned || !this.#connection.decoding) return false
+    this.#ended = what
+    return true
   }
 
   /** Goes on pulling once all microtasks are done, which a tick alone would come before. */
@@ -267,9 +271,9 @@ export class Wire {
     const { length } = segments
     if (length > 1) stream.cork()
     for (let i = 0; i < length - 1; i++) stream.write(segments[i])
-    this.#inFlight.push(segments)
-    this.#handed++
-    if (this.#closeBatch === Infinity && this.#connection.state !== 'open') this.#closeBatch = this.#handed
+    this.#handed = this.#connection.encoded
+    this.#inFlight.push(segments, this.#handed)
+    if (this.#closeFrame === Infinity && this.#connection.shutdown !== 'none') this.#closeFrame = this.#handed
     stream.write(segments[length - 1], this.#onWritten)
     if (length > 1) stream.uncork()
     this.#handler.flushed(stream.writableNeedDrain)
@@ -278,8 +282,8 @@ export class Wire {
   /** Does what the connection owes the socket. */
   #settle(): void {
     const owed = this.#connection.shutdown
-    if (owed === 'none' || this.#closed) return
-    if (this.#cancelDeadline === null) this.#armDeadline()
+    if (owed === 'none' || this.#closed || this.#stream.destroyed) return
+    if (!this.#deadline.armed) this.#deadline.arm()
     if (owed === 'end' && !this.#endWritten) {
       this.#endWritten = true
       this.#write(true)
@@ -288,13 +292,5 @@ export class Wire {
     // What still arrives is only thrown away, but the end of it must be seen.
     const { received } = this.#connection.outcome
     if (received !== null || owed === 'end') this.#stream.resume()
-  }
-
-  #armDeadline(): void {
-    this.#cancelDeadline?.()
-    this.#cancelDeadline = after(this.#clock, this.#closeTimeoutMs, () => {
-      this.#timedOut = true
-      this.destroy()
-    })
   }
 }

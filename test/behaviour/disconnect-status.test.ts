@@ -260,7 +260,7 @@ t.test('the status of a Close of our own: answered, not answered in time, and lo
 t.test('a violation says where it was, and a full buffer is an error of this side', async t => {
   const scene = new Scene(t)
   const process = await scene.start({ maxBufferedBytes: 100_000, reconnect: STEADY })
-  scene.server.link.inject(buildFrame({ opcode: 1, rsv: 4, payload: 'x' }), 'to-client')
+  scene.server.link.inject(buildFrame({ opcode: 1, rsv: 2, payload: 'x' }), 'to-client')
   await scene.network.runUntil(() => scene.statuses.length === 1)
   t.ok(scene.statuses[0].error instanceof ProtocolViolation)
   await scene.opens(2)

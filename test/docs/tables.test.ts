@@ -298,7 +298,7 @@ t.test('the table of the socket lists exactly its members, and that of the outco
   const expected = members('src/transport/socket.ts', 'Socket').map(name => name.replace(/^readonly /, ''))
   t.same(sorted(memberNames(tableBelow('Socket', 'Member'))), sorted(expected))
   const outcome = [
-    ...members('src/protocol/connection.ts', 'CloseOutcome'),
+    ...members('src/protocol/close-outcome.ts', 'CloseOutcome'),
     ...members('src/transport/socket-outcome.ts', 'SocketOutcome'),
   ]
   t.same(sorted(firstCells(tableBelow('Closing', 'SocketOutcome'))), sorted(outcome))
@@ -310,7 +310,7 @@ t.test('the guide lists exactly the events and the shutdowns there are', t => {
   const shutdowns = tables(guide, 'shutdown', 'Do').flat()
   t.same(
     sorted(firstCells(shutdowns).map(cell => cell.replaceAll("'", ''))),
-    sorted(union('src/protocol/connection.ts', 'Shutdown')),
+    sorted(union('src/protocol/close-outcome.ts', 'Shutdown')),
   )
   const types = [...read('src/protocol/event.ts').matchAll(/type: ('[^;]+)/g)]
     .flatMap(([, names]) => names.split(' | '))

@@ -1,5 +1,6 @@
 // Strategy: Gundam.Websocket 0.1.0 on this layer, part three: the options that it hands to gun's upgrade. Names begin with
-// their words. `compress` has no counterpart yet and no test.
+// their words.
+import type { Socket as NetSocket } from 'node:net'
 import t from 'tap'
 import { type DisconnectStatus, idle, info, type Message, start } from '../../src/index.js'
 import { VirtualNetwork } from '../../src/testing/index.js'
@@ -39,6 +40,40 @@ t.test('closing_timeout: is how long a Close waits for its answer', async t => {
       error: { code: 'WS_CLOSE_TIMEOUT' },
     },
   ])
+})
+
+t.test('compress: is offered when it is asked for, and then messages go compressed both ways', async t => {
+  const text = 'the same words again and again, '.repeat(200)
+  let socket: NetSocket | undefined
+  const server = await wsServer(t, client => client.on('message', data => client.send(String(data))), {
+    perMessageDeflate: true,
+  })
+  server.http.on('connection', (one: NetSocket) => (socket = one))
+  const bytes: number[] = []
+  for (const compress of [true, false] as const) {
+    const got = new Queue<unknown>()
+    const feed = await running(
+      t,
+      start(
+        server.url,
+        {
+          handleConnect: ({ extensions }) => got.put(extensions.map(({ name }) => name)),
+          handleFrame: ({ data }) => got.put(data),
+        },
+        { compress },
+      ),
+    )
+    t.same(await got.next(), compress ? ['permessage-deflate'] : [])
+    await feed.send(text)
+    t.equal(await got.next(), text)
+    bytes.push(socket!.bytesRead, socket!.bytesWritten)
+    // A frame has the last word.
+    await feed.send({ type: 'text', data: text, compress: false })
+    t.equal(await got.next(), text)
+    t.ok(socket!.bytesRead > bytes.at(-2)! + text.length)
+  }
+  t.ok(bytes[0] < 1000 && bytes[1] < 1000, 'compressed, with the request and the answer')
+  t.ok(bytes[2] > text.length && bytes[3] > text.length)
 })
 
 t.test('default_protocol: without an agreed subprotocol the behaviour gets every message', async t => {

@@ -265,7 +265,7 @@ t.test('whatever a store says, it is sent as one header or not at all', async ()
         return
       }
       result.terminate()
-      const lines = stream.request.split('\r\n').slice(6, -2)
+      const lines = stream.request.split('\r\n').slice(7, -2)
       const cookie = own ? lines[0].slice('Cookie: own=1'.length) : lines[0]?.slice('Cookie: '.length)
       if (lines.length > 1) throw new Error('more than one line')
       if (!own && (cookie ?? '') !== stored) throw new Error('other cookies')

@@ -76,6 +76,7 @@ t.test('asks for an upgrade as RFC 6455 4.1 says, and waits for the answer', asy
     'Connection: Upgrade',
     `Sec-WebSocket-Key: ${key}`,
     'Sec-WebSocket-Version: 13',
+    'Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits',
   ])
   t.equal(Buffer.from(key, 'base64').length, 16)
   t.notOk(await isSettled(connecting))
@@ -428,7 +429,7 @@ t.test('fails with a HandshakeError when a 101 does not fit the request', async 
       'WS_HANDSHAKE_BAD_SUBPROTOCOL',
     ],
     [
-      good => good.replace('\r\n\r\n', '\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n'),
+      good => good.replace('\r\n\r\n', '\r\nSec-WebSocket-Extensions: x-unasked\r\n\r\n'),
       'WS_HANDSHAKE_UNREQUESTED_EXTENSION',
     ],
   ]

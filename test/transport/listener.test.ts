@@ -91,7 +91,11 @@ t.test("chooses the client's first subprotocol that it speaks, or none", async t
 t.test('answers extensions that it does not know by none', async t => {
   const listener = await startListener(t, {}, () => {})
   const peer = await rawClient(t, listener.port)
-  peer.write(upgradeRequest(['Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits']))
+  peer.write(
+    upgradeRequest([
+      'Sec-WebSocket-Extensions: x-webkit-deflate-frame; no_context_takeover, bbf-usp-protocol',
+    ]),
+  )
   t.equal(headerOf(await peer.head(), 'Sec-WebSocket-Extensions'), undefined)
 })
 

@@ -417,7 +417,7 @@ t.test('for any chain of redirects, secrets are sent exactly until the origin ch
     fc.property(url, fc.array(location, { maxLength: 6 }), (start, locations) => {
       const target = parseTarget(start)
       const headers = SECRETS.map(name => [name, secret] as const)
-      const request = clientRequest(target, { headers: [['Host', secret], ...headers] })
+      const request = clientRequest(target, { headers: [['Host', secret], ...headers] }, null)
       let hop: Hop = makeHop(target, request, { cert: secret, ca: 'ca' })
       let here = true
       for (const one of locations) {

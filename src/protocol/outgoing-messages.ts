@@ -1,0 +1,231 @@
+// Strategy: what was accepted for sending, on its way into frames. Nearly everything is encoded at once. A message that an
+// extension transforms may take its time, and then all that is sent after it waits here in order, control frames too; only
+// automatic pongs go past. So the order on the wire is the order of the calls, and `accepted` and `encoded` count both ends:
+// whoever wants to know whether a frame has left remembers `accepted` behind it.
+//
+//   text, bytes, prepared ──▶ transform.encode ──bytes──▶ FrameEncoder
+//                                    └──"not yet"──▶ held, with all that follows ──advance()──▶ FrameEncoder
+import type { FrameEncoder } from './frame-encoder.js'
+import type { OutgoingTransform } from './message-transform.js'
+import { Opcode, type Role } from './opcode.js'
+import { type FragmentKind, OutgoingFragments } from './outgoing-fragments.js'
+import type { PreparedMessage } from './prepared-message.js'
+import { allocate, EMPTY, utf8Length, view, writeUtf8 } from './runtime.js'
+import { UsageError } from './usage-error.js'
+
+/** Texts of up to so many characters are encoded in memory that all connections share. */
+const SCRATCH_CHARS = 8 * 1024
+
+/** One thing that waits. */
+interface Held {
+  readonly opcode: Opcode
+  readonly fin: boolean
+  readonly data: string | Uint8Array | PreparedMessage
+  readonly transformed: boolean
+  readonly bytes: number
+}
+
+let scratch: Uint8Array = EMPTY
+
+/** Messages, fragments and control frames on their way into the encoder. */
+export class OutgoingMessages {
+  readonly #role: Role
+  readonly #encoder: FrameEncoder
+  readonly #transform: OutgoingTransform | null
+  readonly #rsv: number
+  readonly #fragments = new OutgoingFragments()
+  #held: Held[] = []
+  #head = 0
+  /** True while the transform works on the first of them. */
+  #busy = false
+  #heldBytes = 0
+  #accepted = 0
+  #encoded = 0
+  /** Whether the fragmented message that has begun is transformed. */
+  #fragmented = false
+
+  constructor(role: Role, encoder: FrameEncoder, transform: OutgoingTransform | null, rsv: number) {
+    this.#role = role
+    this.#encoder = encoder
+    this.#transform = transform
+    this.#rsv = rsv
+  }
+
+  /** Frames that were taken so far. */
+  get accepted(): number {
+    return this.#accepted
+  }
+
+  /** How many of them, the first ones, are in the encoder or have left it. */
+  get encoded(): number {
+    return this.#encoded
+  }
+
+  /** True while something waits. */
+  get holding(): boolean {
+    return this.#held.length > this.#head
+  }
+
+  /** Payload bytes of what waits. */
+  get heldBytes(): number {
+    return this.#heldBytes
+  }
+
+  /**
+   * Takes a whole message.
+   *
+   * @param transform what the caller wishes; undefined for as the threshold says.
+   * @throws UsageError `WS_BAD_SEQUENCE` inside a fragmented message.
+   */
+  message(opcode: Opcode, data: string | Uint8Array, transform: boolean | undefined): void {
+    this.#requireWhole()
+    this.#data(opcode, true, data, transform)
+  }
+
+  /** Takes a fragment. @throws UsageError `WS_BAD_SEQUENCE`, `WS_BAD_DATA`. */
+  fragment(
+    kind: FragmentKind,
+    data: string | Uint8Array,
+    fin: boolean,
+    transform: boolean | undefined,
+  ): void {
+    const part = this.#fragments.next(kind, data, fin)
+    const first = kind === 'text' ? Opcode.Text : Opcode.Binary
+    const opcode = kind === 'continuation' ? Opcode.Continuation : first
+    // A message in one fragment is a whole one to everybody else.
+    this.#data(opcode, fin, part, transform)
+  }
+
+  #data(opcode: Opcode, fin: boolean, data: string | Uint8Array, transform: boolean | undefined): void {
+    this.#accepted++
+    const transformed = this.#transform !== null && this.#wanted(opcode, fin, data.length, transform)
+    if (transformed || this.holding) return this.#put({ opcode, fin, data, transformed, bytes: data.length })
+    this.#plain(opcode, fin, data)
+    this.#encoded++
+  }
+
+  /** Takes a control frame. */
+  control(opcode: Opcode, data: Uint8Array): void {
+    this.#accepted++
+    this.#put({ opcode, fin: true, data, transformed: false, bytes: data.length })
+  }
+
+  /** Takes a message that was prepared for many. @throws UsageError `WS_BAD_SEQUENCE` inside a fragmented message. */
+  prepared(message: PreparedMessage): void {
+    this.#requireWhole()
+    this.#accepted++
+    const opcode = message.type === 'text' ? Opcode.Text : Opcode.Binary
+    const { payload, compress } = message
+    const transformed = this.#transform !== null && this.#wanted(opcode, true, payload.length, compress)
+    this.#put({ opcode, fin: true, data: message, transformed, bytes: payload.length })
+  }
+
+  /** The transform may be done: goes on with what waits. */
+  advance(): void {
+    while (this.holding) {
+      const held = this.#held[this.#head]
+      const bytes = this.#busy ? this.#transform!.encoded() : undefined
+      if (bytes === null) return
+      this.#busy = false
+      if (bytes !== undefined) this.#emit(held, bytes)
+      else if (!this.#encode(held)) {
+        this.#held[this.#head] = { ...held, data: EMPTY }
+        return
+      }
+      this.#encoded++
+      this.#head++
+      this.#heldBytes -= held.bytes
+    }
+    this.drop()
+  }
+
+  /** Forgets all that waits: it stays accepted, and is never encoded. */
+  drop(): void {
+    if (this.#held.length === 0) return
+    this.#held = []
+    this.#head = 0
+    this.#heldBytes = 0
+    this.#busy = false
+  }
+
+  #requireWhole(): void {
+    if (this.#fragments.unfinished)
+      throw new UsageError('WS_BAD_SEQUENCE', 'a fragmented message is not finished')
+  }
+
+  /** Remembers for the length of a fragmented message what was decided at its first fragment: its length is not known. */
+  #wanted(opcode: Opcode, fin: boolean, length: number, transform: boolean | undefined): boolean {
+    if (opcode === Opcode.Continuation) return this.#fragmented
+    const { threshold } = this.#transform!
+    // An empty message has nothing to gain; what its empty parts would be transformed to is the extension's business.
+    if (fin) return length > 0 && (transform ?? length >= threshold)
+    this.#fragmented = transform ?? threshold !== Infinity
+    return this.#fragmented
+  }
+
+  #put(held: Held): void {
+    if (!this.holding && this.#encode(held)) {
+      this.#encoded++
+      return
+    }
+    // The transform has its own copy of what it works on; what waits must not change either.
+    const { data } = held
+    const own = this.#busy && !this.holding ? EMPTY : data instanceof Uint8Array ? copy(data) : data
+    this.#held.push({ ...held, data: own })
+    this.#heldBytes += held.bytes
+  }
+
+  /** False when the transform says "not yet", and has got what it needs. */
+  #encode(held: Held): boolean {
+    const { opcode, fin, data, transformed } = held
+    if (typeof data !== 'string' && !(data instanceof Uint8Array)) {
+      this.#emitPrepared(opcode, data, transformed)
+      return true
+    }
+    if (!transformed) {
+      this.#plain(opcode, fin, data)
+      return true
+    }
+    const bytes = typeof data === 'string' ? utf8(data) : data
+    const result = this.#transform!.encode(bytes, opcode !== Opcode.Continuation, fin)
+    this.#busy = result === null
+    if (result !== null) this.#emit(held, result)
+    return result !== null
+  }
+
+  #plain(opcode: Opcode, fin: boolean, data: string | Uint8Array): void {
+    if (typeof data === 'string') this.#encoder.text(opcode, fin, data)
+    else this.#encoder.bytes(opcode, fin, data)
+  }
+
+  /** RFC 7692, 6.1: the bit is set on the first frame of a message and on no other. */
+  #emit({ opcode, fin }: Held, bytes: Uint8Array): void {
+    const rsv = opcode === Opcode.Continuation ? 0 : this.#rsv
+    this.#encoder.bytes(opcode, fin, bytes, rsv, this.#transform!.owned)
+  }
+
+  #emitPrepared(opcode: Opcode, message: PreparedMessage, transformed: boolean): void {
+    const payload = transformed ? this.#transform!.prepared(message) : message.payload
+    const rsv = transformed ? this.#rsv : 0
+    // 5.3: a client's frames are masked, each with a key of its own.
+    if (this.#role === 'client') this.#encoder.bytes(opcode, true, payload, rsv)
+    else this.#encoder.prebuilt(message.frame(payload, bytes => this.#encoder.frame(opcode, bytes, rsv)))
+  }
+}
+
+/** A text as bytes; a short one in memory that the next one overwrites. */
+function utf8(text: string): Uint8Array {
+  if (text.length > SCRATCH_CHARS) {
+    const bytes = allocate(utf8Length(text))
+    writeUtf8(bytes, text, 0)
+    return bytes
+  }
+  if (scratch.length === 0) scratch = allocate(3 * SCRATCH_CHARS)
+  return view(scratch, 0, writeUtf8(scratch, text, 0))
+}
+
+function copy(bytes: Uint8Array): Uint8Array {
+  const own = allocate(bytes.length)
+  own.set(bytes)
+  return own
+}

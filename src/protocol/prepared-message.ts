@@ -1,0 +1,68 @@
+import { allocate, utf8Length, writeUtf8 } from './runtime.js'
+import { UsageError } from './usage-error.js'
+
+/** How a message is prepared. */
+export interface PrepareOptions {
+  /** Whether to compress it for connections that can: by default as each connection's own threshold says. */
+  readonly compress?: boolean | undefined
+}
+
+/**
+ * A message that is encoded, compressed and framed once, and then sent to many. It may be kept and sent again at any time. The
+ * bytes it was made of are copied.
+ *
+ * Compressed, it refers to nothing that was sent before, so it is larger than the same message sent on its own, and a
+ * connection's own compression begins anew after it (RFC 7692, section 7.2.1).
+ */
+export class PreparedMessage {
+  /** Which kind of message it is. */
+  readonly type: 'text' | 'binary'
+  /** The payload, as it goes uncompressed. Not to be written to. */
+  readonly payload: Uint8Array
+  /** As it was given. */
+  readonly compress: boolean | undefined
+  readonly #transformed = new Map<string, Uint8Array>()
+  /** Frames that a server sends, by their payload. */
+  readonly #frames = new Map<Uint8Array, Uint8Array>()
+
+  /** @throws UsageError `WS_BAD_DATA` for anything but a string or bytes. */
+  constructor(data: string | ArrayBufferLike | ArrayBufferView, options: PrepareOptions = {}) {
+    this.type = typeof data === 'string' ? 'text' : 'binary'
+    this.payload = typeof data === 'string' ? encode(data) : copy(data)
+    this.compress = options.compress
+  }
+
+  /** @internal What a transform makes of it, made when it is asked for first. */
+  transformed(key: string, make: (payload: Uint8Array) => Uint8Array): Uint8Array {
+    let bytes = this.#transformed.get(key)
+    if (bytes === undefined) this.#transformed.set(key, (bytes = make(this.payload)))
+    return bytes
+  }
+
+  /** @internal The whole frame with one of its payloads, made when it is asked for first. */
+  frame(payload: Uint8Array, make: (payload: Uint8Array) => Uint8Array): Uint8Array {
+    let bytes = this.#frames.get(payload)
+    if (bytes === undefined) this.#frames.set(payload, (bytes = make(payload)))
+    return bytes
+  }
+}
+
+function encode(text: string): Uint8Array {
+  const bytes = allocate(utf8Length(text))
+  writeUtf8(bytes, text, 0)
+  return bytes
+}
+
+function copy(data: ArrayBufferLike | ArrayBufferView): Uint8Array {
+  let bytes: Uint8Array
+  if (ArrayBuffer.isView(data)) bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+  else if (data instanceof ArrayBuffer || isShared(data)) bytes = new Uint8Array(data)
+  else throw new UsageError('WS_BAD_DATA', 'a prepared message is a string or bytes')
+  const own = allocate(bytes.length)
+  own.set(bytes)
+  return own
+}
+
+function isShared(data: ArrayBufferLike): boolean {
+  return typeof SharedArrayBuffer === 'function' && data instanceof SharedArrayBuffer
+}
