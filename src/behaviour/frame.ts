@@ -1,7 +1,7 @@
 // Strategy: what a user gives as a frame is looked at once, before anything of it is accepted: a frame that is no frame is
 // an `InvalidFrameError`, one that RFC 6455 cannot carry a `FrameEncodeError`. What is accepted never fails later for what
 // it is.
-import { isWireCloseCode } from '../protocol/index.js'
+import { isWireCloseCode, PreparedMessage } from '../protocol/index.js'
 import { isParts, type Payload, type PayloadParts } from '../transport/payload.js'
 import { FrameEncodeError } from './frame-encode-error.js'
 import { InvalidFrameError } from './invalid-frame-error.js'
@@ -59,8 +59,11 @@ export type FragmentFrame =
 /** A frame in full. A received message, `{ type, data }`, is one too, so that it can be sent back as it is. */
 export type FrameObject = TextFrame | BinaryFrame | PingPongFrame | CloseRequest | FragmentFrame
 
-/** What can be sent: a frame, or in short a string for a text message and bytes for a binary one. */
-export type Frame = FrameObject | string | Bytes
+/**
+ * What can be sent: a frame; in short, a string for a text message and bytes for a binary one; or a message that was prepared
+ * for many.
+ */
+export type Frame = FrameObject | PreparedMessage | string | Bytes
 
 /** A frame that was looked at. */
 export type CheckedFrame = FrameObject
@@ -81,6 +84,8 @@ export function checkFrame(frame: Frame): CheckedFrame {
     if (isBytes(frame)) return { type: 'binary', data: frame }
     throw new InvalidFrameError(frame)
   }
+  // It was looked at when it was made, and has the look of a whole message.
+  if (frame instanceof PreparedMessage) return frame as CheckedFrame
   const { type } = frame
   if ('compress' in frame && frame.compress !== undefined && typeof frame.compress !== 'boolean') {
     throw new InvalidFrameError(frame)

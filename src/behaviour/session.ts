@@ -1,6 +1,6 @@
 // Strategy: one open connection of a process, from the 101 to the end of the stream. It sends frames and keeps account of
 // those that the operating system has not taken. Everything is synchronous: a reply costs no promise.
-import { ProtocolViolation, UsageError } from '../protocol/index.js'
+import { PreparedMessage, ProtocolViolation, UsageError } from '../protocol/index.js'
 import { ConnectionError } from '../transport/connection-error.js'
 import { NotConnectedError } from '../transport/not-connected-error.js'
 import type { Payload, PayloadParts } from '../transport/payload.js'
@@ -104,8 +104,7 @@ export class Session {
     let roomy = true
     try {
       // Frames were looked at before they came here: what is not streamed is a string or bytes.
-      if (frame.type === 'text' || frame.type === 'binary')
-        roomy = socket.outgoing.write(frame.data as Payload, frame.compress)
+      if (frame.type === 'text' || frame.type === 'binary') roomy = this.#message(frame)
       else if (frame.type === 'ping') void socket.ping(frame.data ?? '').catch(ignore)
       else if (frame.type === 'pong') socket.pong(frame.data)
       else if (frame.type === 'fragment') roomy = socket.fragment(frame.kind, frame.data, false, frame)
@@ -122,6 +121,13 @@ export class Session {
     }
     this.#unsent.add(frame, socket.outgoing.position)
     return true
+  }
+
+  #message(frame: TextFrame | BinaryFrame): boolean {
+    const { outgoing } = this.socket
+    if ((frame as object) instanceof PreparedMessage)
+      return outgoing.write(frame as object as PreparedMessage)
+    return outgoing.write(frame.data as Payload, frame.compress)
   }
 
   /** A message in parts could not begin, and nobody waits for it: the end of the connection tells. */

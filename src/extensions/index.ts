@@ -13,4 +13,5 @@ export {
   offerDeflate,
   verifyDeflate,
 } from './negotiation.js'
+export { zlibWork } from './work-queue.js'
 export { PerMessageDeflate } from './permessage-deflate.js'

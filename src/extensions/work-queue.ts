@@ -10,6 +10,7 @@ export class WorkQueue {
   readonly #limit: number
   #running = 0
   #waiting = new Set<Work>()
+  #listeners: (() => void)[] = []
 
   constructor(limit: number) {
     this.#limit = limit
@@ -27,6 +28,11 @@ export class WorkQueue {
     return () => void this.#waiting.delete(work)
   }
 
+  /** Settles when the next work is done. For who must not go on before: a test that moves the time. */
+  next(): Promise<void> {
+    return new Promise(resolve => this.#listeners.push(resolve))
+  }
+
   #start(work: Work): void {
     this.#running++
     let running = true
@@ -34,6 +40,7 @@ export class WorkQueue {
       if (!running) return
       running = false
       this.#running--
+      for (const listener of this.#listeners.splice(0)) listener()
       const [next] = this.#waiting
       if (next === undefined) return
       this.#waiting.delete(next)

@@ -17,10 +17,11 @@ export interface PrepareOptions {
 export class PreparedMessage {
   /** Which kind of message it is. */
   readonly type: 'text' | 'binary'
-  /** The payload, as it goes uncompressed. Not to be written to. */
-  readonly payload: Uint8Array
+  /** What it says: the text, or a copy of the bytes, which is not to be written to. */
+  readonly data: string | Uint8Array
   /** As it was given. */
   readonly compress: boolean | undefined
+  #payload: Uint8Array | null = null
   readonly #transformed = new Map<string, Uint8Array>()
   /** Frames that a server sends, by their payload. */
   readonly #frames = new Map<Uint8Array, Uint8Array>()
@@ -28,8 +29,14 @@ export class PreparedMessage {
   /** @throws UsageError `WS_BAD_DATA` for anything but a string or bytes. */
   constructor(data: string | ArrayBufferLike | ArrayBufferView, options: PrepareOptions = {}) {
     this.type = typeof data === 'string' ? 'text' : 'binary'
-    this.payload = typeof data === 'string' ? encode(data) : copy(data)
+    this.data = typeof data === 'string' ? data : copy(data)
     this.compress = options.compress
+  }
+
+  /** The payload, as it goes uncompressed. Not to be written to. */
+  get payload(): Uint8Array {
+    this.#payload ??= typeof this.data === 'string' ? encode(this.data) : this.data
+    return this.#payload
   }
 
   /** @internal What a transform makes of it, made when it is asked for first. */
