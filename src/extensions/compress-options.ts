@@ -17,8 +17,8 @@ export interface DeflateParameters {
   readonly serverMaxWindowBits?: number | undefined
   /**
    * The largest window the client compresses with (7.1.2.2). A client's default is 15, or what the server wishes; `false` does
-   * not let the server wish. A server declines a client that lets it wish nothing when a number was given; its default is to
-   * wish for 12 where it may, which is 4 KiB to keep for each connection instead of 32.
+   * not let the server wish. A server's default is to wish for 12 where it may, which is 4 KiB to keep for each connection
+   * instead of 32; with a smaller number than 15 it declines clients that cannot be told, and `false` wishes nothing.
    */
   readonly clientMaxWindowBits?: number | false | undefined
 }
@@ -106,9 +106,10 @@ export function resolveCompress(given: Compress = 'receive'): CompressSettings |
 /** The four parameters, and nothing else. */
 function wish(options: DeflateParameters): DeflateParameters {
   const { serverMaxWindowBits, clientMaxWindowBits } = options
-  if (serverMaxWindowBits !== undefined) requireWhole('serverMaxWindowBits', serverMaxWindowBits, 8, 15)
+  if (serverMaxWindowBits !== undefined)
+    requireWhole('compress.serverMaxWindowBits', serverMaxWindowBits, 8, 15)
   if (clientMaxWindowBits !== undefined && clientMaxWindowBits !== false)
-    requireWhole('clientMaxWindowBits', clientMaxWindowBits, 8, 15)
+    requireWhole('compress.clientMaxWindowBits', clientMaxWindowBits, 8, 15)
   for (const name of ['serverNoContextTakeover', 'clientNoContextTakeover'] as const) {
     const value = options[name]
     if (value !== undefined && typeof value !== 'boolean') throw bad(`compress.${name} must be true or false`)
@@ -119,7 +120,8 @@ function wish(options: DeflateParameters): DeflateParameters {
 
 /** A misspelt limit would be none. */
 function requireKnown(given: object, known: Readonly<Record<string, true>>, where: string): void {
-  if (typeof given !== 'object' || given === null) throw bad(`${where} must be an object`)
+  if (typeof given !== 'object' || given === null || Array.isArray(given))
+    throw bad(`${where} must be an object`)
   for (const name of Object.keys(given)) {
     if (!Object.hasOwn(known, name)) throw bad(`there is no option ${where}.${name}`)
   }
@@ -127,7 +129,9 @@ function requireKnown(given: object, known: Readonly<Record<string, true>>, wher
 
 function requireWhole(name: string, value: number, least: number, most: number): void {
   if (Number.isInteger(value) && value >= least && value <= most) return
-  throw bad(`${name} must be a whole number from ${least} to ${most}, not ${String(value)}`)
+  throw bad(
+    `${name} must be a whole number from ${least} to ${most}, not ${typeof value === 'number' ? value : typeof value}`,
+  )
 }
 
 function bad(message: string): UsageError {

@@ -64,7 +64,8 @@ export function acceptDeflate(
     if (typeof offer === 'string') continue
     // 7.1.2.2: only a client that offered it can be told a window, and who insists on one declines the others.
     const tellable = offer.clientMaxWindowBits !== null
-    if (!tellable && typeof wish.clientMaxWindowBits === 'number') continue
+    if (!tellable && typeof wish.clientMaxWindowBits === 'number' && wish.clientMaxWindowBits < MAX_BITS)
+      continue
     return accept(offer, wish)
   }
   return null
