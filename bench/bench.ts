@@ -21,6 +21,8 @@ export interface Group {
   readonly cells: readonly Cell[]
   /** What one operation is, for the heading of the times. */
   readonly operation: string
+  /** What else was found, a line each, below the tables. */
+  readonly notes?: readonly string[]
 }
 
 export interface Bench {

@@ -4,7 +4,7 @@
 // change afterwards. A ratio is taken inside each round and the median of those ratios is reported with its
 // quartiles; a ratio of two medians would mix rounds. Work that both sides need but that is not what we want to
 // know (copying a chunk) is measured as a contestant of its own and subtracted in its own round.
-// Young garbage is collected between slots, outside the clock, so nobody pays for the one before.
+// Garbage, as a rule the young, is collected between slots, outside the clock, so nobody pays for the one before.
 import { performance } from 'node:perf_hooks'
 import { setImmediate as turn } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
@@ -37,6 +37,8 @@ export interface Race {
   readonly operations: number
   /** Its time is subtracted from everybody else's. */
   readonly overhead?: Contestant
+  /** Collect all garbage between slots, not only the young: where large memory outside the heap is what a slot leaves behind. */
+  readonly collectAll?: boolean
 }
 
 /** Nanoseconds per operation, one number per round, the overhead already taken out. */
@@ -115,7 +117,8 @@ export async function measure(race: Race, pace: Pace): Promise<Timings> {
     const order = all.map((_, index) => (index + (round >> 1)) % all.length)
     if (round % 2 === 1) order.reverse()
     for (const index of order) {
-      collect({ type: 'minor' })
+      if (race.collectAll === true) collect()
+      else collect({ type: 'minor' })
       await turn()
       const elapsed = await slot(all[index], iterations[index], now)
       raw[index].push((elapsed * 1e6) / (iterations[index] * race.operations))

@@ -4,6 +4,7 @@
 // add-on is really in use is not believed but watched: the add-on's function is replaced by a counting one for a
 // moment while `ws` masks 256 bytes.
 import * as buffer from 'node:buffer'
+import type { EventEmitter } from 'node:events'
 import { createRequire } from 'node:module'
 import { dirname, join, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -49,6 +50,16 @@ export interface WsSender {
   ): void
 }
 
+/** The part of `ws`'s client that is used. */
+export interface WsSocket extends EventEmitter {
+  /** What was agreed on, the names only. */
+  readonly extensions: string
+  send(data: string, options?: { readonly compress: boolean }): void
+  terminate(): void
+  on(event: 'message', listener: (data: Buffer, isBinary: boolean) => void): this
+  on(event: string, listener: (...args: never[]) => void): this
+}
+
 export interface Ws {
   readonly version: string
   /** What masks large payloads in this copy, in words. */
@@ -59,6 +70,10 @@ export interface Ws {
   readonly isValidUTF8: (bytes: Buffer) => boolean
   readonly Receiver: new (options: typeof receiverDefaults & { isServer: boolean }) => WsReceiver
   readonly Sender: new (socket: SenderSocket) => WsSender
+  readonly WebSocket: new (
+    url: string,
+    options: { readonly perMessageDeflate: { readonly threshold: number } },
+  ) => WsSocket
 }
 
 export interface Peers {
@@ -126,6 +141,7 @@ function loadWs(addOns: boolean, addOn: BufferUtil): Ws {
       isValidUTF8: (load('lib/validation.js') as { isValidUTF8: (bytes: Buffer) => boolean }).isValidUTF8,
       Receiver: load('lib/receiver.js') as Ws['Receiver'],
       Sender: load('lib/sender.js') as Ws['Sender'],
+      WebSocket: load('lib/websocket.js') as Ws['WebSocket'],
     }
   })
 }

@@ -20,10 +20,18 @@ const STRETCH = 100_000
 
 export interface Retained {
   readonly row: string
-  /** Bytes held by 10,000 kept messages. */
+  /** Bytes held, by whom. */
   readonly bytes: Readonly<Record<string, number>>
-  readonly target: number | null
+  /** The target in words, if there is one. */
+  readonly wanted: string | null
   readonly met: boolean
+}
+
+/** A bench that measures memory, not time. */
+export interface MemoryBench {
+  readonly title: string
+  readonly notes: readonly string[]
+  readonly run: (peers: Peers, wanted: (row: string) => boolean) => AsyncGenerator<Retained>
 }
 
 type Deliver = (message: unknown) => void
@@ -77,19 +85,23 @@ function retained(chunks: readonly Buffer[], start: (deliver: Deliver) => Receiv
   return bytes
 }
 
-export const retainNotes = [
-  'bytes held by 10,000 messages, one kept out of every thousand of a stream in 64 KiB chunks (heap and array buffers,',
-  'after a full collection). ws texts are kept as strings.',
-]
+export const retain: MemoryBench = {
+  title: 'retain: what 10,000 kept small messages hold',
+  notes: [
+    'bytes held by 10,000 messages, one kept out of every thousand of a stream in 64 KiB chunks (heap and array buffers,',
+    'after a full collection). ws texts are kept as strings.',
+  ],
+  run: rows,
+}
 
-export async function* retain(peers: Peers, wanted: (row: string) => boolean): AsyncGenerator<Retained> {
-  const rows: [Kind, number, boolean][] = [
+async function* rows(peers: Peers, wanted: (row: string) => boolean): AsyncGenerator<Retained> {
+  const cases: [Kind, number, boolean][] = [
     ['binary', 16, false],
     ['binary', 16, true],
     ['text', 16, false],
     ['text', 16, true],
   ]
-  for (const [kind, size, masked] of rows) {
+  for (const [kind, size, masked] of cases) {
     const row = `${size} B ${kindNames[kind]}, ${masked ? 'masked' : 'unmasked'}`
     if (!wanted(row)) continue
     const random = seeded(size)
@@ -105,6 +117,7 @@ export async function* retain(peers: Peers, wanted: (row: string) => boolean): A
       [alone, deliver => theirReceive(peers.plain, masked, deliver)],
     ]
     for (const [name, start] of starts) bytes[name] = retained(chunks, start)
-    yield { row, bytes, target: retainedBytesTarget, met: bytes[ours] < retainedBytesTarget }
+    const limit = `<${(retainedBytesTarget / 1e6).toFixed(0)} MB`
+    yield { row, bytes, wanted: limit, met: bytes[ours] < retainedBytesTarget }
   }
 }

@@ -5,26 +5,25 @@ import { parseArgs } from 'node:util'
 import type { Bench, Context } from './bench.js'
 import { behaviour } from './behaviour.js'
 import { decode } from './decode.js'
+import { deflate } from './deflate.js'
+import { deflateMemory } from './deflate-memory.js'
 import { encode } from './encode.js'
 import { mask } from './mask.js'
 import { takeSink } from './measure.js'
 import { loadPeers } from './peers.js'
 import type { Cell } from './report.js'
 import { groupText, machine, machineText, summaryText } from './report.js'
-import type { Retained } from './retain.js'
-import { retain, retainNotes } from './retain.js'
+import type { MemoryBench, Retained } from './retain.js'
+import { retain } from './retain.js'
 import { sizes } from './targets.js'
 import { utf8 } from './utf8.js'
 
-const benches: Readonly<Record<string, Bench>> = { decode, encode, mask, utf8, behaviour }
-const retainTitle = 'retain: what 10,000 kept small messages hold'
+const benches: Readonly<Record<string, Bench>> = { decode, encode, mask, utf8, behaviour, deflate }
+const memoryBenches: Readonly<Record<string, MemoryBench>> = { retain, 'deflate-memory': deflateMemory }
 
 const usage = `npm run bench -- NAME… [--quick] [--rounds n] [--slot ms] [--filter text] [--json]
 
-${Object.values(benches)
-  .map(({ title }) => `  ${title}`)
-  .join('\n')}
-  ${retainTitle}
+${[...Object.values(benches), ...Object.values(memoryBenches)].map(({ title }) => `  ${title}`).join('\n')}
   all: every one of them
 
   --quick        5 rounds of short slots, fewer rows (the same targets)
@@ -66,7 +65,7 @@ function options(args: readonly string[]): Options | null {
     },
   })
   if (values.help || positionals.length === 0) return null
-  const known = [...Object.keys(benches), 'retain']
+  const known = [...Object.keys(benches), ...Object.keys(memoryBenches)]
   const names = positionals.includes('all') ? known : positionals
   for (const name of names) {
     if (!known.includes(name))
@@ -89,12 +88,19 @@ function options(args: readonly string[]): Options | null {
   return { names, context, json: values.json }
 }
 
+const lines = (notes: readonly string[]): string => notes.map(line => `  ${line}\n`).join('')
+
+function sizeText(bytes: number): string {
+  return Math.abs(bytes) < 1e6 ? `${(bytes / 1e3).toFixed(1)} KB` : `${(bytes / 1e6).toFixed(2)} MB`
+}
+
 function retainText(found: readonly Retained[]): string {
+  const width = Math.max(24, ...found.map(({ row }) => row.length))
   return found
-    .map(({ row, bytes, target, met }) => {
-      const all = Object.entries(bytes).map(([name, held]) => `${name} ${(held / 1e6).toFixed(2)} MB`)
-      const wanted = target === null ? '' : `   <${(target / 1e6).toFixed(0)} MB ${met ? '✓' : '✗'}`
-      return `  ${row.padEnd(24)} ${all.join(', ')}${wanted}\n`
+    .map(({ row, bytes, wanted, met }) => {
+      const all = Object.entries(bytes).map(([name, held]) => `${name} ${sizeText(held)}`)
+      const target = wanted === null ? '' : `   ${wanted} ${met ? '✓' : '✗'}`
+      return `  ${row.padEnd(width)} ${all.join(', ')}${target}\n`
     })
     .join('')
 }
@@ -115,20 +121,21 @@ async function main(): Promise<void> {
     `${machineText(host)}${context.pace.rounds} rounds, slots of about ${context.pace.slotMs} ms, ${context.pace.clock} clock\n`,
   )
   for (const name of names) {
-    if (name === 'retain') {
-      print(`\n# ${retainTitle}\n${retainNotes.map(line => `  ${line}\n`).join('')}\n`)
-      const wanted = (row: string): boolean => context.wanted(retainTitle, row, '')
-      for await (const found of retain(context.peers, wanted)) kept.push(found)
-      print(retainText(kept))
+    const { title, notes } = benches[name] ?? memoryBenches[name]
+    print(`\n# ${title}\n${lines(notes)}\n`)
+    if (name in memoryBenches) {
+      const held: Retained[] = []
+      const wanted = (row: string): boolean => context.wanted(title, row, '')
+      for await (const found of memoryBenches[name].run(context.peers, wanted)) held.push(found)
+      print(retainText(held))
+      kept.push(...held)
       continue
     }
-    const { title, notes, run } = benches[name]
-    print(`\n# ${title}\n${notes.map(line => `  ${line}\n`).join('')}\n`)
     const all = (cells[name] = [] as Cell[])
-    for await (const group of run(context)) {
+    for await (const group of benches[name].run(context)) {
       clear()
       all.push(...group.cells)
-      print(`${groupText(group.cells, group.operation)}\n`)
+      print(`${groupText(group.cells, group.operation)}${lines(group.notes ?? [])}\n`)
     }
     clear()
     print(summaryText(all))

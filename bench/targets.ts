@@ -33,3 +33,17 @@ export const encodeTargets: Readonly<Record<'client' | 'server', Row>> = {
 
 /** What 10,000 kept 16-byte messages out of a busy stream may hold, in bytes. */
 export const retainedBytesTarget = 5_000_000
+
+/** Compressed messages, by payload size, in both directions. From 64 KiB on it is zlib that takes the time. */
+export const deflateTargets: Readonly<Record<number, number>> = {
+  143: 3,
+  1024: 3,
+  65536: 1,
+  1048576: 1,
+}
+
+/** What an idle compressed connection may hold, as a share of what `ws` holds for it. */
+export const deflateMemoryTarget = 0.5
+
+/** How much memory may grow over 50,000 compressed messages after the first 50,000, in bytes. */
+export const deflateGrowthTarget = 4_000_000

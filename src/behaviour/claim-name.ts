@@ -1,4 +1,7 @@
 import { UsageError } from '../protocol/index.js'
+import type { Clock } from '../transport/clock.js'
+import { atMost } from './at-most.js'
+import { warn } from './ending.js'
 import { locate, type NamePlace, type ProcessName, showName } from './names.js'
 import type { AnyProcess } from './process.js'
 import { AlreadyStartedError } from './process-error.js'
@@ -37,5 +40,15 @@ async function takenError(name: ProcessName, { registry, key }: NamePlace): Prom
     return new AlreadyStartedError(showName(name), (await registry.whereis(key)) ?? null)
   } catch (cause) {
     return new AlreadyStartedError(showName(name), null, { cause })
+  }
+}
+
+/** Gives the name of a process that has ended back, and does not wait for a registry for ever. */
+export async function giveNameBack(release: () => unknown, clock: Clock, limitMs: number): Promise<void> {
+  try {
+    const released = release()
+    if (released instanceof Promise) await atMost(clock, limitMs, released)
+  } catch (cause) {
+    warn('WS_RELEASE_FAILED', 'the name of a process could not be given back', cause)
   }
 }

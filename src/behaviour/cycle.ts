@@ -12,6 +12,7 @@ import { ConnectionError } from '../transport/connection-error.js'
 import { NotConnectedError } from '../transport/not-connected-error.js'
 import type { SocketOutcome } from '../transport/socket-outcome.js'
 import type { Socket } from '../transport/socket.js'
+import { BadResponseError } from './bad-response-error.js'
 import type { ConnectionInfo, ProcessStatus } from './behaviour.js'
 import { connectionInfo } from './connection-info.js'
 import { Connector } from './connector.js'
@@ -120,9 +121,15 @@ export class Cycle {
     else this.connect()
   }
 
+  /** Begins with a connection that is there. */
+  adopt(socket: Socket): void {
+    this.#idle = false
+    this.#open(socket)
+  }
+
   /** Connects now, unless there is a connection or an attempt. */
   connect(): void {
-    if (this.session !== null || this.#connector.connecting) return
+    if (this.session !== null || this.#connector.connecting || this.#host.settings.accepted) return
     this.#idle = false
     this.#connector.connect(this.#last)
   }
@@ -174,6 +181,13 @@ export class Cycle {
    */
   decide(status: DisconnectStatus, result: DisconnectResult<unknown> | undefined): () => void {
     const { stop, stay, reconnect } = result ?? {}
+    if (this.#host.settings.accepted && (stay !== undefined || reconnect !== undefined)) {
+      throw new BadResponseError(
+        'handleDisconnect',
+        result,
+        'a client that was accepted has to come back by itself',
+      )
+    }
     if (stop !== undefined) return () => this.#host.end(stop === true ? causeOf(status) : stopCause(stop))
     if (typeof reconnect === 'object' && reconnect.target !== undefined)
       this.#connector.target = reconnect.target

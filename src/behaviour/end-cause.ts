@@ -18,3 +18,13 @@ export function stopCause(value: unknown): Cause {
   const error = value instanceof Error ? value : null
   return { type: 'stop', normal: error === null, code: null, text: '', error, value }
 }
+
+/** The end of a process whose client said nothing for too long, or has been there long enough. */
+export const TIMEOUT_CAUSE: Cause = {
+  type: 'timeout',
+  normal: true,
+  code: null,
+  text: 'timeout',
+  error: null,
+  value: undefined,
+}

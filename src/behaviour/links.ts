@@ -20,6 +20,8 @@ export class Links {
   readonly #host: LinkHost
   readonly #links = new Set<Links>()
   #reason: EndReason | null = null
+  /** Called when the process has ended; null as long as nobody asked. */
+  #listeners: Set<(reason: EndReason) => void> | null = null
 
   constructor(host: LinkHost) {
     this.#host = host
@@ -41,9 +43,27 @@ export class Links {
     other.#links.delete(this)
   }
 
+  /**
+   * Calls `listener` when the process has ended, before others can know; at once where it has.
+   *
+   * @returns a function that takes the listener back.
+   */
+  whenEnded(listener: (reason: EndReason) => void): () => void {
+    if (this.#reason !== null) {
+      listener(this.#reason)
+      return () => {}
+    }
+    this.#listeners ??= new Set()
+    this.#listeners.add(listener)
+    return () => void this.#listeners?.delete(listener)
+  }
+
   /** The process has ended. */
   end(reason: EndReason): void {
     this.#reason = reason
+    const listeners = this.#listeners
+    this.#listeners = null
+    for (const listener of listeners ?? []) listener(reason)
     for (const other of this.#links) {
       this.remove(other)
       other.#host.linkEnded(this.#host.handle, reason)

@@ -8,37 +8,32 @@ import { quiet } from '../transport/send-queue.js'
 import type { Socket } from '../transport/socket.js'
 import type { ProcessStatus } from './behaviour.js'
 import { applyResult, callHandleConnect, callHandleDisconnect, type Parts } from './answers.js'
-import { atMost } from './at-most.js'
 import { type AnyBehaviour, Callbacks } from './callbacks.js'
 import { Cycle } from './cycle.js'
 import { Debug } from './debug.js'
-import { closeCause, stopCause } from './end-cause.js'
+import { closeCause, stopCause, TIMEOUT_CAUSE } from './end-cause.js'
 import type { EndReason } from './end-reason.js'
 import { type Cause, Ending, warn } from './ending.js'
 import { EventStream } from './events.js'
 import { giveBirth } from './birth.js'
+import { giveNameBack } from './claim-name.js'
 import { checkFrame } from './frame.js'
 import type { KeepaliveOptions } from './keepalive.js'
 import { type ExitMessage, Links } from './links.js'
 import { Mail } from './mail.js'
 import { Outbox } from './outbox.js'
+import { factsOf, type ProcessFacts, type ProcessIdentity } from './process-facts.js'
 import { NoProcessError } from './process-error.js'
 import { makeProcess, makeSelf } from './process-handles.js'
 import type { AnyProcess, Process, Self, StopOptions } from './process.js'
 import { Reception } from './reception.js'
+import type { InitMode } from './result.js'
 import type { ProcessSettings } from './start-options.js'
 import type { StartTarget } from './start-target.js'
 import { Waiters } from './waiters.js'
 
 // OTP gives a worker 5 s to shut down; here the closing handshake alone may take as long.
 const STOP_TIMEOUT_MS = 10_000
-
-/** How a process is known to others. */
-export interface ProcessIdentity {
-  readonly name: string | null
-  /** Gives the name back. */
-  readonly release: () => unknown
-}
 
 let count = 0
 
@@ -189,18 +184,28 @@ export class ProcessCore {
    * @returns a promise that settles after the first `handleConnect`; at once for an idle process, or with `async`.
    */
   async start(args: unknown, begin: () => void): Promise<void> {
-    const { signal } = this.settings
-    const birth = { callbacks: this.#callbacks, ending: this.#ending, signal, release: this.#release }
-    const mode = await giveBirth(birth, args, this.#onAbort)
-    this.#born = true
-    // Not before: a process that does not come to be opens no file.
-    this.debug.switchOn(this.settings.debug)
-    begin()
-    this.events.publish({ type: 'start' })
+    const mode = await this.#bear(args, begin)
     const started = this.settings.async ? null : this.#waiters.started()
     this.#cycle.begin(mode)
     this.#reception.serial.begin()
     await started
+  }
+
+  /** Runs `init` and goes on with a connection that was accepted. @throws (rejects) as `start`, after Close 1011. */
+  async adopt(socket: Socket, args: unknown): Promise<void> {
+    try {
+      await this.#bear(args)
+    } catch (error) {
+      void socket.close(1011)
+      throw error
+    }
+    this.#cycle.adopt(socket)
+    this.#reception.serial.begin()
+  }
+
+  /** Ends it with the reason `timeout`: Close 1000, as Antikythera's idle connections. */
+  expire(): void {
+    this.#ending.stop(TIMEOUT_CAUSE, { code: 1000, reason: TIMEOUT_CAUSE.text }, STOP_TIMEOUT_MS)
   }
 
   connect(): Promise<void> {
@@ -233,24 +238,25 @@ export class ProcessCore {
   }
 
   /** What is known about it, but for what the behaviour knows. */
-  get facts(): Omit<ProcessStatus<unknown>, 'version' | 'state'> {
-    const { url, failures, reconnects } = this.#cycle
-    return {
-      name: this.name,
-      phase: this.phase,
-      url,
-      failures,
-      reconnects,
-      mailboxLength: this.#reception.serial.mailboxLength,
-      queuedFrames: this.outbox.waiting,
-      bufferedAmount: this.bufferedAmount,
-      rttMs: this.rttMs,
-    }
+  get facts(): ProcessFacts {
+    return factsOf(this, this.#parts)
   }
 
   /** Somebody will hear of its end. */
   watch(): void {
     this.#watched = true
+  }
+
+  async #bear(args: unknown, begin?: () => void): Promise<InitMode | null> {
+    const { signal } = this.settings
+    const birth = { callbacks: this.#callbacks, ending: this.#ending, signal, release: this.#release }
+    const mode = await giveBirth(birth, args, this.#onAbort)
+    this.#born = true
+    // Not before: a process that does not come to be opens no file.
+    this.debug.switchOn(this.settings.debug)
+    begin?.()
+    this.events.publish({ type: 'start' })
+    return mode
   }
 
   readonly #onAbort = (): void => {
@@ -272,7 +278,6 @@ export class ProcessCore {
     }
   }
 
-  /** No more callbacks, attempts and timers. */
   #quit(): Socket | null {
     const socket = this.#cycle.quit()
     this.#reception.serial.end()
@@ -283,12 +288,7 @@ export class ProcessCore {
 
   async #gone(reason: EndReason): Promise<void> {
     this.links.end(reason)
-    try {
-      const released = this.#release()
-      if (released instanceof Promise) await atMost(this.settings.clock, STOP_TIMEOUT_MS, released)
-    } catch (cause) {
-      warn('WS_RELEASE_FAILED', 'the name of a process could not be given back', cause)
-    }
+    await giveNameBack(this.#release, this.settings.clock, STOP_TIMEOUT_MS)
     const { signal } = this.settings
     const error = signal?.aborted === true ? new AbortError(signal) : reason.error
     const told = this.#waiters.end(error ?? this.#ending.error!)

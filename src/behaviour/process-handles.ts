@@ -2,10 +2,12 @@
 import type { ProcessStatus } from './behaviour.js'
 import type { AnyBehaviour, Callbacks } from './callbacks.js'
 import { warn } from './ending.js'
+import type { EndReason } from './end-reason.js'
 import type { Links } from './links.js'
 import { requireBehaviour } from './require-behaviour.js'
 import type { ProcessCore } from './process-core.js'
 import { NoProcessError } from './process-error.js'
+import type { NamedProcess } from './process-ref.js'
 import type { AnyProcess, Process, Self } from './process.js'
 import { requireKeys } from './result-check.js'
 
@@ -100,6 +102,20 @@ export function makeSelf(core: ProcessCore): Self {
   }
   cores.set(self, core)
   return self
+}
+
+/**
+ * @internal For registries: the process that a handle, or what its callbacks hold, stands for; and what happens at its end.
+ *
+ * @throws NoProcessError for something that is no process.
+ */
+export function processOf(ref: AnyProcess | Self): {
+  readonly process: NamedProcess
+  readonly whenEnded: (listener: (reason: EndReason) => void) => () => void
+} {
+  const core = cores.get(ref)
+  if (core === undefined) throw new NoProcessError(String(ref?.name), null)
+  return { process: core.handle, whenEnded: listener => core.links.whenEnded(listener) }
 }
 
 /** @throws NoProcessError for something that is no process. */

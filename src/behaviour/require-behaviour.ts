@@ -22,20 +22,21 @@ const CALLBACKS: Readonly<Record<Exclude<keyof Behaviour<unknown>, 'version'>, t
  * Looks at a behaviour before it runs: a misspelt callback would never be called. A class instance is one too; its other
  * members are its own business, unless they look like callbacks.
  *
+ * @param more - callbacks that it may have besides, for whoever calls them.
  * @throws UsageError `WS_BAD_OPTION`.
  */
-export function requireBehaviour(behaviour: unknown): AnyBehaviour {
+export function requireBehaviour(behaviour: unknown, more: readonly string[] = []): AnyBehaviour {
   if (typeof behaviour !== 'object' || behaviour === null) {
     throw new UsageError('WS_BAD_OPTION', 'a behaviour is an object of callbacks')
   }
-  for (const name of Object.keys(CALLBACKS)) {
+  for (const name of [...Object.keys(CALLBACKS), ...more]) {
     const callback = (behaviour as Record<string, unknown>)[name]
     if (callback !== undefined && typeof callback !== 'function') {
       throw new UsageError('WS_BAD_OPTION', `the callback ${name} must be a function`)
     }
   }
   for (const name of Object.keys(behaviour)) {
-    if (/^(?:handle|on)[A-Z]/.test(name) && !Object.hasOwn(CALLBACKS, name)) {
+    if (/^(?:handle|on)[A-Z]/.test(name) && !Object.hasOwn(CALLBACKS, name) && !more.includes(name)) {
       throw new UsageError('WS_BAD_OPTION', `there is no callback ${name}; see Behaviour`)
     }
   }

@@ -90,6 +90,8 @@ export interface ProcessSettings {
   readonly trapExit: boolean
   readonly debug: readonly DebugOption[]
   readonly signal: AbortSignal | undefined
+  /** True for a connection that was accepted: there is no other one after it. */
+  readonly accepted: boolean
 }
 
 // A token service behind it answers in a second or never; DNS, TCP and TLS have 10 s each.
@@ -128,6 +130,7 @@ export function resolveStartOptions(options: StartOptions<unknown>): ProcessSett
     trapExit: options.trapExit ?? false,
     debug: requireDebugOptions(options.debug),
     signal: options.signal,
+    accepted: false,
   }
 }
 

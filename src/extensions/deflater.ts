@@ -53,7 +53,7 @@ export class Deflater implements OutgoingTransform {
     return this.#history?.bytes ?? 0
   }
 
-  encode(data: Uint8Array, first: boolean, fin: boolean): Uint8Array | null {
+  encode(data: Uint8Array, first: boolean, fin: boolean, lasting: boolean): Uint8Array | null {
     if (data.length === 0) {
       this.owned = true
       if (fin) this.#done()
@@ -63,9 +63,9 @@ export class Deflater implements OutgoingTransform {
       if (this.#keptEngine(first)) return this.#step(this.#engine!, data, fin)
       if (first && fin) return this.#atOnce(data)
     }
-    // Copied: the caller's bytes are free when this returns.
-    const own = Buffer.from(data)
-    this.#cancel = zlibWork.add(release => this.#job(own, fin, release))
+    // The caller's bytes are free when this returns.
+    const own = lasting ? data : Buffer.from(data)
+    this.#cancel = zlibWork.add(release => this.#job(own, first, fin, release))
     return null
   }
 
@@ -76,15 +76,28 @@ export class Deflater implements OutgoingTransform {
     return result
   }
 
-  prepared(message: PreparedMessage): Uint8Array {
+  prepared(message: PreparedMessage): Uint8Array | null {
     const { windowBits, level, memLevel, strategy } = this.#options
     const key = `deflate ${windowBits} ${level} ${memLevel} ${strategy}`
-    const bytes = message.transformed(key, payload => withoutTrailer(deflate(payload, this.#options)))
-    // What the peer's window has now, this side's has not.
+    // What the peer's window will have, this side's has not.
     this.#drop()
     this.#history?.clear()
     this.owned = true
-    return bytes
+    const { payload } = message
+    const bytes = message.transformed(key)
+    if (bytes !== undefined) return bytes
+    if (payload.length <= SYNC_BYTES) {
+      const made = withoutTrailer(deflate(payload, this.#options))
+      message.keep(key, made)
+      return made
+    }
+    const first = message.wait(key, () => {
+      if (this.#closed) return
+      this.#result = message.transformed(key)!
+      this.#ready()
+    })
+    if (first) prepareLater(payload, this.#options, made => message.keep(key, made))
+    return null
   }
 
   /** Gives back all memory; a job that is running is the last. */
@@ -116,7 +129,13 @@ export class Deflater implements OutgoingTransform {
   }
 
   #step(engine: Engine, data: Uint8Array, fin: boolean): Uint8Array {
-    engine.step(data, 0, data.length)
+    try {
+      engine.step(data, 0, data.length)
+    } catch {
+      // As in a job: nothing of it was sent.
+      this.#drop()
+      return this.#afresh(data, fin)
+    }
     this.#history?.append(data, 0, data.length)
     this.owned = false
     const { produced } = engine
@@ -131,9 +150,19 @@ export class Deflater implements OutgoingTransform {
     return withoutTrailer(bytes)
   }
 
-  #job(data: Buffer, fin: boolean, release: () => void): void {
+  #afresh(data: Uint8Array, fin: boolean): Uint8Array {
+    const bytes = deflate(data, this.#options)
+    this.#history?.append(data, 0, data.length)
+    this.owned = true
+    if (fin) this.#done()
+    return fin ? withoutTrailer(bytes) : bytes
+  }
+
+  #job(data: Uint8Array, first: boolean, fin: boolean, release: () => void): void {
     this.#cancel = null
     if (this.#engine?.closed === true) this.#engine = null
+    // One that stays knows all of its window afterwards; one of the job's own is followed by 4 KiB of it.
+    this.#engine ??= first ? keepEngine('deflate', this.#seeded(), this.#history === null) : null
     const engine = (this.#engine ??= new Engine('deflate', this.#seeded()))
     engine.busy = true
     const parts: Buffer[] = []
@@ -142,6 +171,8 @@ export class Deflater implements OutgoingTransform {
       bytes => void parts.push(bytes),
       error => {
         release()
+        // Its closure holds the data.
+        this.#cancel = null
         if (this.#closed) return
         // zlib finds no fault with what it compresses, but memory may be short: nothing of it was sent, so it can begin afresh.
         if (error !== null) this.#drop()
@@ -170,6 +201,23 @@ export class Deflater implements OutgoingTransform {
     if (this.#engine !== null) dropEngine(this.#engine)
     this.#engine = null
   }
+}
+
+/** Compresses in the thread pool, by itself and for whoever waits for it. */
+function prepareLater(payload: Uint8Array, options: ZlibOptions, done: (bytes: Uint8Array) => void): void {
+  zlibWork.add(release => {
+    const engine = new Engine('deflate', options)
+    const parts: Buffer[] = []
+    engine.write(
+      payload,
+      bytes => void parts.push(bytes),
+      error => {
+        release()
+        engine.close()
+        done(withoutTrailer(error === null ? joined(parts) : deflate(payload, options)))
+      },
+    )
+  })
 }
 
 const joined = (parts: readonly Buffer[]): Buffer => (parts.length === 1 ? parts[0] : Buffer.concat(parts))

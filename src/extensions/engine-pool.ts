@@ -6,8 +6,8 @@
 import type { ZlibOptions } from 'node:zlib'
 import { canStep, Engine, type EngineKind } from './engine.js'
 
-/** Memory for kept engines, all connections together. */
-const MAX_BYTES = 16 * 1024 * 1024
+/** Memory for kept engines, all connections together: enough for some 170 that are busy in both directions. */
+export const POOL_BYTES: number = 64 * 1024 * 1024
 const SWEEP_MS = 5000
 
 const engines = new Set<Engine>()
@@ -31,7 +31,7 @@ export function keepEngine(kind: EngineKind, options: ZlibOptions, lent: boolean
     engine.reset()
     return engine
   }
-  if (bytes >= MAX_BYTES || !canStep()) return null
+  if (bytes >= POOL_BYTES || !canStep()) return null
   const fresh = new Engine(kind, options)
   fresh.kept = true
   engines.add(fresh)
@@ -41,6 +41,13 @@ export function keepEngine(kind: EngineKind, options: ZlibOptions, lent: boolean
     timer.unref()
   }
   return fresh
+}
+
+/** Whether one more may be kept for a message that is not whole: those take half of the room at most. */
+export function roomForParts(): boolean {
+  let busy = 0
+  for (const engine of engines) if (engine.busy) busy += engine.bytes
+  return busy < POOL_BYTES / 2
 }
 
 /** Gives an engine back that was lent: nobody needs its history any more. */

@@ -43,8 +43,11 @@ let spare: Buffer = Buffer.allocUnsafeSlow(OUTPUT_BYTES)
 /** What a step of any engine made last, until the next but one that makes something. */
 export let output: Buffer = Buffer.allocUnsafeSlow(OUTPUT_BYTES)
 
-/** What a stream object takes besides zlib's own memory: its first output buffer, 16 KiB, and itself. */
-const STREAM_BYTES = 20 * 1024
+/** What a stream object takes besides zlib's own memory and its first output buffer. */
+const STREAM_BYTES = 4 * 1024
+/** Of jobs: what is inflated is larger. */
+const CHUNK_BYTES = { deflate: 16 * 1024, inflate: 64 * 1024 } as const
+const CLOSED_MS = 1000
 const noop = (): void => {}
 
 /** One zlib stream. */
@@ -65,8 +68,9 @@ export class Engine {
   /** For the pool: whether it is the pool's. */
   kept = false
   closed = false
-  readonly #stream: DeflateRaw | InflateRaw
-  readonly #native: Native | null
+  /** Null once it is closed: its owner may remember it for long. */
+  #stream: DeflateRaw | InflateRaw | null
+  #native: Native | null
   readonly #state: Uint32Array
   #fault: string | null = null
   #stepping = false
@@ -75,13 +79,15 @@ export class Engine {
 
   constructor(kind: EngineKind, options: ZlibOptions) {
     const { windowBits = 15, memLevel = 8, dictionary } = options
-    const all = { ...options, flush: constants.Z_SYNC_FLUSH }
+    const chunkSize = CHUNK_BYTES[kind]
+    const all = { ...options, chunkSize, flush: constants.Z_SYNC_FLUSH }
     const stream = kind === 'deflate' ? createDeflateRaw(all) : createInflateRaw(all)
     stream.on('error', noop)
     this.kind = kind
     this.seeded = dictionary !== undefined
     this.bytes =
       STREAM_BYTES +
+      chunkSize +
       (kind === 'deflate' ? (1 << (windowBits + 2)) + (1 << (memLevel + 9)) : (1 << windowBits) + 7168)
     this.#stream = stream
     const { _handle: native = null, _writeState: state = new Uint32Array(2) } = stream as unknown as Internals
@@ -108,7 +114,9 @@ export class Engine {
     ;[output, spare] = [spare, output]
     this.#native!.writeSync(constants.Z_SYNC_FLUSH, input, start, end - start, output, 0, OUTPUT_BYTES)
     this.#stepping = false
-    if (this.#fault !== null) throw new Error(this.#fault)
+    const fault = this.#fault
+    this.#fault = null
+    if (fault !== null) throw new Error(fault)
     this.produced = OUTPUT_BYTES - this.#state[0]
     this.consumed = end - start - this.#state[1]
     // Nothing was made: what was there before is still the last.
@@ -120,7 +128,7 @@ export class Engine {
    * once, never from within `write`; `consumed` is set.
    */
   write(input: Uint8Array, sink: (bytes: Buffer) => void, done: (error: Error | null) => void): void {
-    const stream = this.#stream
+    const stream = this.#stream!
     this.used = true
     this.#sink = sink
     if (!this.#flowing) {
@@ -128,29 +136,39 @@ export class Engine {
       stream.on('data', (bytes: Buffer) => this.#sink(bytes))
     }
     const before = stream.bytesWritten
-    let left = true
+    // The stream remembers its last callback, and with it all that this one knows of.
+    let waiting: ((error: Error | null) => void) | null = done
+    let timer: NodeJS.Timeout | undefined
     const finish = (error: Error | null | undefined): void => {
-      if (!left) return
-      left = false
+      if (waiting === null) return
+      const tell = waiting
+      waiting = null
+      clearTimeout(timer)
       stream.off('close', onClose)
       this.consumed = stream.bytesWritten - before
       this.#sink = noop
-      done(error ?? null)
+      tell(error ?? null)
     }
-    const onClose = (): void => finish(stream.errored ?? new Error('closed'))
+    // The thread goes on with the job of a stream that was closed, and Node says when it is done. Nobody waits for a runtime
+    // that does not.
+    const onClose = (): void => {
+      timer = setTimeout(finish, CLOSED_MS, stream.errored ?? new Error('closed'))
+      timer.unref()
+    }
     stream.once('close', onClose)
     stream.write(input, finish)
   }
 
   /** Forgets all history. Not for an engine that was `seeded`. */
   reset(): void {
-    this.#stream.reset()
+    this.#stream!.reset()
   }
 
   /** Frees its memory, now or when the job that is running is done. */
   close(): void {
     this.closed = true
-    this.#stream.destroy()
+    this.#stream?.destroy()
+    this.#stream = this.#native = null
   }
 }
 
@@ -211,5 +229,5 @@ export function canStep(): boolean {
 
 /** For tests: as on a runtime where `step` does not work, or as it is. */
 export function pretendCannotStep(pretend: boolean): void {
-  known = pretend ? false : null
+  known = pretend ? false : tryOut()
 }

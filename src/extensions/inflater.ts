@@ -1,37 +1,24 @@
 // Strategy: the context of the incoming direction is its history, at most a window of what came out; everything else can be
 // made again from it, so a connection that says nothing holds nothing of zlib's. Three ways to work, by what there is to do:
 //
-//   kept engine   a small message: steps on this thread, some microseconds, no promise and no job
-//   one call      there is no kept engine, and the whole message is in one piece: `inflateRawSync` with the history as dictionary
+//   kept engine   a small message: steps on this thread, some microseconds, no job
+//   one call      there is no kept engine: `inflateRawSync` with the history as dictionary, once the message is whole
 //   jobs          what is large or turns out to be: an engine in the thread pool, output as it comes
 //
-// A step makes 64 KiB at most, a message of over SYNC_BYTES goes on in jobs, and the sink refuses what is over the limit, so
-// what a bomb costs is bounded in time and in memory. A block marked as final ends an engine (7.2.3.4); another one begins
-// from the history.
+// A step makes 64 KiB at most, a message of over SYNC_OUTPUT_BYTES goes on in jobs, the sink refuses what is over the limit,
+// and a turn of the event loop has its budget, so what a bomb costs is bounded in time and in memory. A final block ends an
+// engine (7.2.3.4). A message that ends inside of a block is not noticed: the trailer is read as its end, zlib cannot tell.
 import { constants, inflateRawSync, type ZlibOptions } from 'node:zlib'
 import { type IncomingTransform, ProtocolViolation, type TransformSink } from '../protocol/index.js'
 import { Engine, output } from './engine.js'
-import { dropEngine, giveBack, keepEngine } from './engine-pool.js'
+import { dropEngine, giveBack, keepEngine, roomForParts } from './engine-pool.js'
 import { History } from './history.js'
+import { Gathered, type Info, type Rest, TRAILER, unreadable, withTrailer } from './inflate-input.js'
+import * as limits from './inflate-limits.js'
+import { isSpent, spend } from './turn-budget.js'
 import { zlibWork } from './work-queue.js'
 
-/** 7.2.2: what the sender took from the end of each message. */
-const TRAILER = Buffer.from([0x00, 0x00, 0xff, 0xff])
-/** Pieces longer than this are not worth this thread's time: some 100 µs. */
-const SYNC_INPUT_BYTES = 32 * 1024
-/** From here on a message goes on in the thread pool. */
-const SYNC_OUTPUT_BYTES = 128 * 1024
-/** Short input is joined with the trailer: a second call into zlib costs more. */
-const JOIN_BYTES = 1024
-/** Output of jobs comes in pieces of this size. */
-const JOB_OUTPUT_BYTES = 64 * 1024
-/** Shorter output is copied, so that it does not hold memory of 64 KiB. */
-const OWNED_BYTES = 16 * 1024
-/** Engines that final blocks may end in one message, and one more for so many bytes: each costs as much as 20 KiB of input. */
-const FREE_ENDS = 32
-const BYTES_PER_END = 256
-
-const joined = Buffer.allocUnsafeSlow(JOIN_BYTES + TRAILER.length)
+const joined = Buffer.allocUnsafeSlow(limits.JOIN_BYTES + TRAILER.length)
 
 /** The incoming half of `permessage-deflate`. RFC 7692, section 7.2.2. */
 export class Inflater implements IncomingTransform {
@@ -49,6 +36,9 @@ export class Inflater implements IncomingTransform {
   #ends = 0
   #sink: TransformSink | null = null
   #working = false
+  /** What was put off to another turn is done, its end included. */
+  #finished = false
+  readonly #gathered = new Gathered()
   #fault: Error | null = null
   #cancel: (() => void) | null = null
   #closed = false
@@ -56,7 +46,6 @@ export class Inflater implements IncomingTransform {
   /**
    * @param windowBits - what was agreed on for the peer.
    * @param takeover - whether messages may refer to those before.
-   * @param ready - called when a "not yet" is done.
    */
   constructor(windowBits: number, takeover: boolean, ready: () => void) {
     this.#options = { windowBits }
@@ -76,6 +65,12 @@ export class Inflater implements IncomingTransform {
     this.#input += end - start
     // 7.2.1: even an empty message is at least one octet.
     if (last && this.#input === 0) throw new ProtocolViolation('WS_BAD_COMPRESSION', 'no data')
+    if (!isSpent()) return this.#decode(input, start, end)
+    this.#later(() => this.#decode(input, start, end))
+    return false
+  }
+
+  #decode(input: Uint8Array, start: number, end: number): boolean {
     if (this.#way === 'none') this.#begin(end - start)
     if (this.#way === 'steps') {
       const left = this.#steps(input, start, end)
@@ -84,18 +79,38 @@ export class Inflater implements IncomingTransform {
       this.#addJob(left.bytes, left.payload)
       return false
     }
-    if (last && this.#output === 0 && this.#input === end - start && this.#atOnce(input, start, end)) {
-      return this.#done()
-    }
-    const bytes = withTrailer(input, start, end, last)
-    this.#addJob(bytes, end - start)
+    const gathered = this.#gathered.add(input, start, end, this.#last)
+    if (gathered === null) return true
+    // All of a message, and nothing was made of it before.
+    const whole = this.#last && this.#engine === null && gathered.length === this.#input
+    if (whole && this.#atOnce(gathered)) return this.#done()
+    this.#addJob(withTrailer(gathered, 0, gathered.length, this.#last), gathered.length)
     return false
+  }
+
+  /** Goes on in the next turn of the event loop. */
+  #later(work: () => boolean): void {
+    this.#working = true
+    setImmediate(() => {
+      if (this.#closed) return
+      try {
+        // What is done has been finished by it; what is not has begun a job.
+        if (!work()) return
+        this.#finished = true
+      } catch (fault) {
+        this.#fault = fault as Error
+      }
+      this.#working = false
+      this.#ready()
+    })
   }
 
   decoded(): boolean {
     if (this.#working) return false
     if (this.#fault !== null) throw this.#fault
-    return this.#done()
+    const finished = this.#finished
+    this.#finished = false
+    return finished || this.#done()
   }
 
   /** Gives back all memory; a job that is running is the last. */
@@ -104,13 +119,15 @@ export class Inflater implements IncomingTransform {
     this.#cancel?.()
     this.#drop()
     this.#history.clear()
+    this.#gathered.clear()
     this.#sink = null
   }
 
   #begin(bytes: number): void {
-    this.#way = 'jobs'
-    if (bytes > SYNC_INPUT_BYTES) this.#drop()
-    else if (this.#keptEngine()) this.#way = 'steps'
+    // A message that may never end must not keep an engine from the others: half of the pool is for those that are whole.
+    const kept = (this.#last || roomForParts()) && this.#keptEngine()
+    this.#way = kept && bytes <= limits.SYNC_INPUT_BYTES ? 'steps' : 'jobs'
+    if (!kept) this.#drop()
   }
 
   /** What was given is worked off. */
@@ -135,6 +152,7 @@ export class Inflater implements IncomingTransform {
   #keptEngine(): boolean {
     if (this.#engine === null || this.#engine.closed) {
       const options = this.#seeded()
+      spend(limits.ENGINE_US)
       this.#engine = keepEngine('inflate', options, !this.#takeover && options === this.#options)
     }
     if (this.#engine === null) return false
@@ -152,7 +170,7 @@ export class Inflater implements IncomingTransform {
     const last = this.#last
     const length = end - start
     let at: number | null
-    if (last && length <= JOIN_BYTES) {
+    if (last && length <= limits.JOIN_BYTES) {
       for (let i = 0; i < length; i++) joined[i] = input[start + i]
       joined.set(TRAILER, length)
       at = this.#feed(joined, 0, length + TRAILER.length, length)
@@ -185,9 +203,10 @@ export class Inflater implements IncomingTransform {
         throw unreadable(error)
       }
       at += engine.consumed
+      spend(limits.STEP_US + (limits.KIB_US * engine.produced) / 1024)
       if (engine.produced > 0) this.#take(output, 0, engine.produced, false)
       if (engine.produced === output.length) {
-        if (this.#output > SYNC_OUTPUT_BYTES) return at
+        if (this.#output > limits.SYNC_OUTPUT_BYTES) return at
       } else if (at === end) return null
       else this.#finalBlock(at < payload)
     }
@@ -195,29 +214,36 @@ export class Inflater implements IncomingTransform {
 
   /** 7.2.3.4: a final block has ended before the input did. What follows begins anew, with the same history. */
   #finalBlock(more: boolean): void {
-    this.#drop()
+    const engine = this.#engine
+    // Without a history there is nothing to begin with.
+    if (!this.#takeover && this.#output === 0 && engine?.kept === true && !engine.seeded) engine.reset()
+    else this.#drop()
     if (!more) return
-    if (++this.#ends > FREE_ENDS + this.#input / BYTES_PER_END) {
+    if (++this.#ends > limits.FREE_ENDS + this.#input / limits.BYTES_PER_END) {
       throw new ProtocolViolation('WS_COMPRESSION_COST', `${this.#ends} final blocks`)
     }
-    if (this.#way === 'steps') this.#keptEngine()
+    if (this.#way === 'steps' && !isSpent()) this.#keptEngine()
   }
 
   readonly #take = (bytes: Uint8Array, start: number, end: number, owned: boolean): void => {
     this.#output += end - start
     this.#history.append(bytes, start, end)
-    this.#sink!(bytes, start, end, owned)
+    // Nobody looks at it before this is told to be done, and others write to the same memory until then.
+    if (owned || !this.#working) this.#sink!(bytes, start, end, owned)
+    else this.#sink!(Buffer.from(bytes.subarray(start, end)), 0, end - start, true)
   }
 
   /** A whole message in one call; false when it is for the thread pool. */
-  #atOnce(input: Uint8Array, start: number, end: number): boolean {
-    if (end - start > SYNC_INPUT_BYTES) return false
-    const bytes = withTrailer(input, start, end, true)
-    const options = { finishFlush: constants.Z_SYNC_FLUSH, maxOutputLength: SYNC_OUTPUT_BYTES, info: true }
+  #atOnce(payload: Uint8Array): boolean {
+    if (payload.length > limits.SYNC_INPUT_BYTES) return false
+    const bytes = withTrailer(payload, 0, payload.length, true)
+    const options = { finishFlush: constants.Z_SYNC_FLUSH, maxOutputLength: limits.AT_ONCE_BYTES, info: true }
     try {
       const result = inflateRawSync(bytes, { ...this.#seeded(), ...options }) as unknown as Info
-      if (result.engine.bytesWritten < end - start) return false
-      this.#take(result.buffer, 0, result.buffer.length, result.buffer.length >= OWNED_BYTES)
+      if (result.engine.bytesWritten < payload.length) return false
+      const { length } = result.buffer
+      spend(limits.CALL_US + (limits.KIB_US * length) / 1024)
+      this.#take(result.buffer, 0, length, length >= limits.OWNED_BYTES)
       return true
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') return false
@@ -233,15 +259,12 @@ export class Inflater implements IncomingTransform {
 
   #job(input: Uint8Array, payload: number, release: () => void): void {
     this.#cancel = null
-    const engine = (this.#engine ??= new Engine('inflate', {
-      ...this.#seeded(),
-      chunkSize: JOB_OUTPUT_BYTES,
-    }))
+    const engine = (this.#engine ??= new Engine('inflate', this.#seeded()))
     engine.busy = true
     const take = (bytes: Buffer): void => {
       if (this.#fault !== null || this.#closed) return
       try {
-        this.#take(bytes, 0, bytes.length, bytes.length >= OWNED_BYTES)
+        this.#take(bytes, 0, bytes.length, bytes.length >= limits.OWNED_BYTES)
       } catch (fault) {
         this.#fault = fault as Error
         this.#drop()
@@ -249,6 +272,8 @@ export class Inflater implements IncomingTransform {
     }
     engine.write(input, take, error => {
       release()
+      // Its closure holds the input.
+      this.#cancel = null
       if (this.#closed) return
       if (error !== null) this.#fault ??= unreadable(error)
       if (this.#fault === null && engine.consumed < input.length) {
@@ -269,27 +294,4 @@ export class Inflater implements IncomingTransform {
     if (this.#engine !== null) dropEngine(this.#engine)
     this.#engine = null
   }
-}
-
-/** What is left of a piece: bytes of the payload, and of the trailer behind it. */
-interface Rest {
-  readonly bytes: Uint8Array
-  readonly payload: number
-}
-
-/** What zlib's calls return when asked for `info`. */
-interface Info {
-  readonly buffer: Buffer
-  readonly engine: { readonly bytesWritten: number }
-}
-
-/** `input[start, end)`, and behind the last of a message what its sender has taken away. */
-function withTrailer(input: Uint8Array, start: number, end: number, last: boolean): Uint8Array {
-  const view = input.subarray(start, end)
-  return last ? Buffer.concat([view, TRAILER]) : view
-}
-
-/** zlib's words for input that is no DEFLATE. */
-function unreadable(error: unknown): ProtocolViolation {
-  return new ProtocolViolation('WS_BAD_COMPRESSION', (error as Error).message)
 }

@@ -111,13 +111,10 @@ export function verifyDeflate(
 ): DeflateAgreement | string {
   const params = readParams(answer.params, 'answer')
   if (typeof params === 'string') return params
-  let why = ''
-  for (const wish of offered) {
-    const fault = mismatch(params, wish)
-    if (fault === null) return agree(params, wish)
-    if (why === '') why = fault
-  }
-  return why
+  const faults = offered.map(wish => mismatch(params, wish))
+  // Which of them the server has accepted is not said: what is promised in any that it may be is kept.
+  const fitting = offered.filter((_, i) => faults[i] === null)
+  return fitting.length === 0 ? faults[0]! : agree(params, fitting)
 }
 
 /** Why an answer does not fit an offer, null when it does. */
@@ -138,15 +135,16 @@ function mismatch(answer: Params, wish: DeflateParameters): string | null {
   return null
 }
 
-function agree(answer: Params, wish: DeflateParameters): DeflateAgreement {
+function agree(answer: Params, wishes: readonly DeflateParameters[]): DeflateAgreement {
   const limit = typeof answer.clientMaxWindowBits === 'number' ? answer.clientMaxWindowBits : MAX_BITS
-  const own = typeof wish.clientMaxWindowBits === 'number' ? wish.clientMaxWindowBits : MAX_BITS
+  const own = wishes.map(({ clientMaxWindowBits: bits }) => (typeof bits === 'number' ? bits : MAX_BITS))
+  const alone = wishes.some(({ clientNoContextTakeover }) => clientNoContextTakeover === true)
   return {
     serverNoContextTakeover: answer.serverNoContextTakeover,
-    clientNoContextTakeover: answer.clientNoContextTakeover || wish.clientNoContextTakeover === true,
+    clientNoContextTakeover: answer.clientNoContextTakeover || alone,
     serverMaxWindowBits: answer.serverMaxWindowBits ?? MAX_BITS,
     // 7.1.2.2: the value in an offer is a promise whatever the answer says.
-    clientMaxWindowBits: Math.min(limit, own),
+    clientMaxWindowBits: Math.min(limit, ...own),
   }
 }
 

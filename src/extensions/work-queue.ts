@@ -1,5 +1,5 @@
 // Strategy: the thread pool belongs to the whole process: name lookups and files wait in the same queue. So compression takes
-// all of its threads but one, whatever the number of connections, and what comes on top waits here, where it can be taken
+// all of its threads but one (of one, that one), whatever the number of connections, and what comes on top waits here, where it can be taken
 // back.
 
 /** A piece of work: it calls `release` when it is done, once. */
@@ -36,7 +36,7 @@ export class WorkQueue {
   #start(work: Work): void {
     this.#running++
     let running = true
-    work(() => {
+    const release = (): void => {
       if (!running) return
       running = false
       this.#running--
@@ -45,7 +45,13 @@ export class WorkQueue {
       if (next === undefined) return
       this.#waiting.delete(next)
       this.#start(next)
-    })
+    }
+    try {
+      work(release)
+    } catch (error) {
+      release()
+      throw error
+    }
   }
 }
 

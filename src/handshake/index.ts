@@ -20,6 +20,6 @@ export {
 export { formatExtensionList, parseExtensionList, parseTokenList } from './header-values.js'
 export { InvalidHeadError } from './invalid-head-error.js'
 export { acceptKey, generateKey } from './key.js'
-export { encodeReject } from './reject.js'
+export { encodeReject, type RejectBody } from './reject.js'
 export { ResponseBody } from './response-body.js'
 export { encodeAccept, parseUpgrade, type UpgradeRequest } from './server.js'

@@ -45,17 +45,26 @@ const reserved: ReadonlySet<string> = new Set([
   'transfer-encoding',
 ])
 
+/** What a refusal says instead of the error's message. */
+export interface RejectBody {
+  /** As in `Content-Type`. */
+  readonly type: string
+  readonly bytes: Uint8Array
+}
+
 /**
  * Writes the whole HTTP response that refuses a handshake: status and headers of the error, and its message
  * as the body. The connection must be closed behind it.
+ * @param given another body
  * @throws InvalidHeadError when the error has no status from 300 to 599, or headers that cannot be sent
  */
-export function encodeReject(error: HandshakeError): Uint8Array {
+export function encodeReject(error: HandshakeError, given?: RejectBody): Uint8Array {
   const { status, headers } = error
   if (!Number.isInteger(status) || status < 300 || status > 599) {
     throw new InvalidHeadError('status', 'must be from 300 to 599 to refuse')
   }
-  const body = new TextEncoder().encode(`${error.message}\n`)
+  const body = given?.bytes ?? new TextEncoder().encode(`${error.message}\n`)
+  const type: [string, string] = ['Content-Type', given?.type ?? 'text/plain; charset=utf-8']
   // RFC 9110 7.8: who sends Upgrade also names it in Connection, which is ours to write.
   const upgrades = headerValues(headers, 'upgrade')
   const others = headers.filter(([name]) => typeof name !== 'string' || name.toLowerCase() !== 'upgrade')
@@ -64,7 +73,7 @@ export function encodeReject(error: HandshakeError): Uint8Array {
       (upgrades.length === 0
         ? 'Connection: close\r\n'
         : 'Upgrade: websocket\r\nConnection: Upgrade, close\r\n') +
-      'Content-Type: text/plain; charset=utf-8\r\n' +
+      formatHeaders([type]) +
       `Content-Length: ${body.length}\r\n` +
       formatHeaders(others, reserved) +
       '\r\n',

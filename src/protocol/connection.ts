@@ -73,9 +73,11 @@ export class Connection {
   /** What the transport owes the socket now; ask after every receive, send and close, once the output is written. */
   get shutdown(): Shutdown {
     // 7.1.7: after a failure nothing more is expected of the peer.
-    if (this.#ended || this.#failed) return 'end'
-    // Our Close may wait behind a message that is not ready.
-    if (this.#sent === null || this.#outgoing.holding) return 'none'
+    if (this.#failed) return 'end'
+    // Our Close may wait behind a message that is not ready; a peer that has ended its side may still read both.
+    if (this.#outgoing.holding) return 'none'
+    if (this.#ended) return 'end'
+    if (this.#sent === null) return 'none'
     // 7.1.1: the server closes the TCP connection first, so that it holds the TIME_WAIT state.
     return this.#received !== null && this.role === 'server' ? 'end' : 'await-peer'
   }
@@ -122,7 +124,6 @@ export class Connection {
       this.#decoder.feed(chunk)
       this.#input = 'some'
     } else if (this.#input === 'some') this.#waiting.push(chunk)
-    // 5.5.1, 7.1.7: what comes after a Close frame or a failure is not processed.
   }
 
   /** The peer ended its side of the transport. Idempotent. What it sent before can still be pulled. */

@@ -148,6 +148,7 @@ export class MessageAssembler {
     const message: Message = text
       ? { type: 'text', data: wholeText(transformed.piece) }
       : { type: 'binary', data: transformed.takeBytes() }
+    transformed.kept()
     this.#reset()
     return message
   }

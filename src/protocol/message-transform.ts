@@ -34,13 +34,18 @@ export interface OutgoingTransform {
    *
    * @param first - whether the message begins here.
    * @param fin - whether it ends here.
-   * @returns null for "not yet": `encoded()` gives the result. `data` may change as soon as this returns.
+   * @param lasting - whether `data` is nobody else's. Else it may change as soon as this returns.
+   * @returns null for "not yet": `encoded()` gives the result.
    */
-  encode(data: Uint8Array, first: boolean, fin: boolean): Uint8Array | null
+  encode(data: Uint8Array, first: boolean, fin: boolean, lasting: boolean): Uint8Array | null
   /** After a "not yet": the result, null as long as there is none. */
   encoded(): Uint8Array | null
-  /** A whole message, as every receiver with the same parameters can read it; made once and then shared. */
-  prepared(message: PreparedMessage): Uint8Array
+  /**
+   * A whole message, as every receiver with the same parameters can read it; made once and then shared.
+   *
+   * @returns null for "not yet", as `encode`.
+   */
+  prepared(message: PreparedMessage): Uint8Array | null
 }
 
 /** What a negotiated extension does to data messages. RFC 6455, section 9; for example RFC 7692. */

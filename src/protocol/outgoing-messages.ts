@@ -9,7 +9,7 @@ import type { FrameEncoder } from './frame-encoder.js'
 import type { OutgoingTransform } from './message-transform.js'
 import { Opcode, type Role } from './opcode.js'
 import { type FragmentKind, OutgoingFragments } from './outgoing-fragments.js'
-import type { PreparedMessage } from './prepared-message.js'
+import { PreparedMessage } from './prepared-message.js'
 import { allocate, EMPTY, utf8Length, view, writeUtf8 } from './runtime.js'
 import { UsageError } from './usage-error.js'
 
@@ -24,6 +24,12 @@ interface Held {
   readonly transformed: boolean
   readonly bytes: number
 }
+
+/** What one costs besides its bytes. */
+const HELD_BYTES = 64
+/** So many that went are forgotten in one go. */
+const MANY = 1024
+const DONE: Held = { opcode: Opcode.Continuation, fin: false, data: EMPTY, transformed: false, bytes: 0 }
 
 let scratch: Uint8Array = EMPTY
 
@@ -40,7 +46,8 @@ export class OutgoingMessages {
   #busy = false
   #heldBytes = 0
   #accepted = 0
-  #encoded = 0
+  /** How many of these wait, or were dropped. */
+  #behind = 0
   /** Whether the fragmented message that has begun is transformed. */
   #fragmented = false
 
@@ -58,7 +65,7 @@ export class OutgoingMessages {
 
   /** How many of them, the first ones, are in the encoder or have left it. */
   get encoded(): number {
-    return this.#encoded
+    return this.#accepted - this.#behind
   }
 
   /** True while something waits. */
@@ -98,10 +105,9 @@ export class OutgoingMessages {
 
   #data(opcode: Opcode, fin: boolean, data: string | Uint8Array, transform: boolean | undefined): void {
     this.#accepted++
-    const transformed = this.#transform !== null && this.#wanted(opcode, fin, data.length, transform)
-    if (transformed || this.holding) return this.#put({ opcode, fin, data, transformed, bytes: data.length })
-    this.#plain(opcode, fin, data)
-    this.#encoded++
+    if (this.#transform === null) return this.#plain(opcode, fin, data)
+    const transformed = this.#wanted(opcode, fin, data.length, transform)
+    this.#put({ opcode, fin, data, transformed, bytes: data.length })
   }
 
   /** Takes a control frame. */
@@ -127,14 +133,18 @@ export class OutgoingMessages {
       const bytes = this.#busy ? this.#transform!.encoded() : undefined
       if (bytes === null) return
       this.#busy = false
-      if (bytes !== undefined) this.#emit(held, bytes)
+      if (bytes !== undefined) this.#emitHeld(held, bytes)
       else if (!this.#encode(held)) {
-        this.#held[this.#head] = { ...held, data: EMPTY }
+        if (!(held.data instanceof PreparedMessage)) this.#held[this.#head] = { ...held, data: EMPTY }
         return
       }
-      this.#encoded++
-      this.#head++
-      this.#heldBytes -= held.bytes
+      this.#behind--
+      this.#held[this.#head++] = DONE
+      this.#heldBytes -= held.bytes + HELD_BYTES
+      if (this.#head > MANY) {
+        this.#held = this.#held.slice(this.#head)
+        this.#head = 0
+      }
     }
     this.drop()
   }
@@ -164,30 +174,34 @@ export class OutgoingMessages {
   }
 
   #put(held: Held): void {
-    if (!this.holding && this.#encode(held)) {
-      this.#encoded++
-      return
-    }
+    if (!this.holding && this.#encode(held)) return
+    this.#behind++
     // The transform has its own copy of what it works on; what waits must not change either.
     const { data } = held
-    const own = this.#busy && !this.holding ? EMPTY : data instanceof Uint8Array ? copy(data) : data
+    const working = this.#busy && !this.holding && !(data instanceof PreparedMessage)
+    const own = working ? EMPTY : data instanceof Uint8Array ? copy(data) : data
     this.#held.push({ ...held, data: own })
-    this.#heldBytes += held.bytes
+    this.#heldBytes += held.bytes + HELD_BYTES
   }
 
   /** False when the transform says "not yet", and has got what it needs. */
   #encode(held: Held): boolean {
     const { opcode, fin, data, transformed } = held
     if (typeof data !== 'string' && !(data instanceof Uint8Array)) {
-      this.#emitPrepared(opcode, data, transformed)
-      return true
+      const payload = transformed ? this.#transform!.prepared(data) : data.payload
+      this.#busy = payload === null
+      if (payload !== null) this.#emitPrepared(opcode, data, payload, transformed)
+      return payload !== null
     }
     if (!transformed) {
       this.#plain(opcode, fin, data)
       return true
     }
-    const bytes = typeof data === 'string' ? utf8(data) : data
-    const result = this.#transform!.encode(bytes, opcode !== Opcode.Continuation, fin)
+    const text = typeof data === 'string'
+    // What waited was copied.
+    const lasting = text ? data.length > SCRATCH_CHARS : this.holding
+    const bytes = text ? utf8(data) : data
+    const result = this.#transform!.encode(bytes, opcode !== Opcode.Continuation, fin, lasting)
     this.#busy = result === null
     if (result !== null) this.#emit(held, result)
     return result !== null
@@ -204,8 +218,13 @@ export class OutgoingMessages {
     this.#encoder.bytes(opcode, fin, bytes, rsv, this.#transform!.owned)
   }
 
-  #emitPrepared(opcode: Opcode, message: PreparedMessage, transformed: boolean): void {
-    const payload = transformed ? this.#transform!.prepared(message) : message.payload
+  #emitHeld(held: Held, bytes: Uint8Array): void {
+    const { data } = held
+    if (data instanceof PreparedMessage) this.#emitPrepared(held.opcode, data, bytes, true)
+    else this.#emit(held, bytes)
+  }
+
+  #emitPrepared(opcode: Opcode, message: PreparedMessage, payload: Uint8Array, transformed: boolean): void {
     const rsv = transformed ? this.#rsv : 0
     // 5.3: a client's frames are masked, each with a key of its own.
     if (this.#role === 'client') this.#encoder.bytes(opcode, true, payload, rsv)

@@ -23,6 +23,7 @@ export class PreparedMessage {
   readonly compress: boolean | undefined
   #payload: Uint8Array | null = null
   readonly #transformed = new Map<string, Uint8Array>()
+  readonly #waiting = new Map<string, (() => void)[]>()
   /** Frames that a server sends, by their payload. */
   readonly #frames = new Map<Uint8Array, Uint8Array>()
 
@@ -39,11 +40,25 @@ export class PreparedMessage {
     return this.#payload
   }
 
-  /** @internal What a transform makes of it, made when it is asked for first. */
-  transformed(key: string, make: (payload: Uint8Array) => Uint8Array): Uint8Array {
-    let bytes = this.#transformed.get(key)
-    if (bytes === undefined) this.#transformed.set(key, (bytes = make(this.payload)))
-    return bytes
+  /** @internal What a transform has made of it; undefined for nothing yet. */
+  transformed(key: string): Uint8Array | undefined {
+    return this.#transformed.get(key)
+  }
+
+  /** @internal What a transform has made of it, from now on. */
+  keep(key: string, bytes: Uint8Array): void {
+    this.#transformed.set(key, bytes)
+    const waiting = this.#waiting.get(key)
+    this.#waiting.delete(key)
+    for (const listener of waiting ?? []) listener()
+  }
+
+  /** @internal Waits for what a transform makes of it. @returns true for the first one who does, and has to see to it. */
+  wait(key: string, listener: () => void): boolean {
+    const waiting = this.#waiting.get(key)
+    if (waiting === undefined) this.#waiting.set(key, [listener])
+    else waiting.push(listener)
+    return waiting === undefined
   }
 
   /** @internal The whole frame with one of its payloads, made when it is asked for first. */

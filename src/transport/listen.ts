@@ -2,11 +2,12 @@
 // existing `http.Server` (`attach`). Both read a head (or get it from `node:http`), check it, answer, and hand over an open
 // socket; both keep the set of open sockets, so that closing tells every peer 1001.
 import type { EventEmitter } from 'node:events'
-import { type AddressInfo, createServer, type Server, type Socket as NetSocket } from 'node:net'
+import type { AddressInfo, Socket as NetSocket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { createServer as createTlsServer, type TlsOptions } from 'node:tls'
+import type { TlsOptions } from 'node:tls'
 import { type HeadLimits, HeadReader, type RequestHead, type UpgradeRequest } from '../handshake/index.js'
 import type { Clock } from './clock.js'
+import { openDoor, remoteName } from './door.js'
 import { milliseconds, requireOptions } from './dial-options.js'
 import { acceptUpgrade, readRequest } from './server-handshake.js'
 import { UsageError } from '../protocol/index.js'
@@ -18,7 +19,6 @@ import {
   type SocketOptions,
   type SocketSettings,
 } from './socket-options.js'
-import { swallowErrors } from './stream-events.js'
 
 /** How connections are accepted. Times are in milliseconds, `Infinity` is no limit. */
 export interface AcceptOptions extends SocketOptions {
@@ -90,54 +90,15 @@ export async function listen(options: ListenOptions, onConnection: OnConnection)
   requireOptions(options, LISTEN_OPTIONS)
   const acceptor = new SocketAcceptor(options, onConnection)
   const { tls, host = '127.0.0.1', port = 0, path } = options
-  const streams = new Set<NetSocket>()
   const serve = (stream: NetSocket): void => acceptor.read(stream)
-  const { limitMs } = acceptor.limits
-  const handshakeTimeout = limitMs === Infinity ? {} : { handshakeTimeout: limitMs }
-  // A peer that half-closes can still read what it is owed, the answer to its Close above all.
-  const server: Server =
-    tls === undefined
-      ? createServer({ allowHalfOpen: true }, serve)
-      : // Without a list, a client that offers only h2 would be connected all the same (RFC 7301, section 3.2).
-        createTlsServer(
-          { ALPNProtocols: ['http/1.1'], allowHalfOpen: true, ...handshakeTimeout, ...tls } as TlsOptions,
-          serve,
-        )
-  // Connections whose TLS handshake fails, or takes longer than `handshakeTimeoutMs`.
-  server.on('tlsClientError', (_error: Error, stream: NetSocket) => stream.destroy())
-  server.on('connection', (stream: NetSocket) => {
-    stream.setNoDelay(true)
-    swallowErrors(stream)
-    streams.add(stream)
-    stream.once('close', () => streams.delete(stream))
-  })
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(path === undefined ? { host, port } : { path }, () => {
-      server.off('error', reject)
-      // An accept that fails later, for want of file descriptors say, must not end the process.
-      server.on('error', () => {})
-      resolve()
-    })
-  })
-  const address = server.address()!
-  const scheme = tls === undefined ? 'ws' : 'wss'
-  const ended = new Promise<void>(resolve => server.once('close', resolve))
+  const door = await openDoor({ tls, host, port, path, limitMs: acceptor.limits.limitMs }, serve)
   const close = async (): Promise<void> => {
-    server.close()
+    door.shut()
     await acceptor.close()
-    // What is left never finished its handshake.
-    for (const stream of streams) stream.destroy()
-    await ended
+    await door.clear()
   }
-  return {
-    address,
-    port: typeof address === 'string' ? 0 : address.port,
-    url: typeof address === 'string' ? `${scheme}+unix:${address}` : `${scheme}://${authority(address)}`,
-    sockets: acceptor.sockets,
-    close,
-    [Symbol.asyncDispose]: close,
-  }
+  const { address, url } = door
+  return { address, port: door.port, url, sockets: acceptor.sockets, close, [Symbol.asyncDispose]: close }
 }
 
 /**
@@ -158,15 +119,16 @@ export function attach(server: EventEmitter, options: AcceptOptions, onConnectio
   return { sockets: acceptor.sockets, close, [Symbol.asyncDispose]: close }
 }
 
-/** The part of an `http.IncomingMessage` that is needed. */
-interface NodeRequest {
+/** @internal The part of an `http.IncomingMessage` that is needed. */
+export interface NodeRequest {
   readonly method?: string
   readonly url?: string
   readonly httpVersion: string
   readonly rawHeaders: readonly string[]
 }
 
-function requestHead({ method = '', url = '', httpVersion, rawHeaders }: NodeRequest): RequestHead {
+/** @internal The head that `node:http` has read. */
+export function requestHead({ method = '', url = '', httpVersion, rawHeaders }: NodeRequest): RequestHead {
   const headers: [string, string][] = []
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) headers.push([rawHeaders[i], rawHeaders[i + 1]])
   return { method, target: url, version: httpVersion, headers }
@@ -236,15 +198,4 @@ export class SocketAcceptor {
     this.#closed = true
     await Promise.all([...this.sockets].map(socket => socket.close(1001, 'server shutting down')))
   }
-}
-
-function remoteName(stream: Duplex): string {
-  const { remoteAddress, remotePort } = stream as Partial<NetSocket>
-  return remoteAddress === undefined
-    ? 'a client'
-    : authority({ address: remoteAddress, port: remotePort ?? 0 })
-}
-
-function authority({ address, port }: { readonly address: string; readonly port: number }): string {
-  return `${address.includes(':') ? `[${address}]` : address}:${port}`
 }

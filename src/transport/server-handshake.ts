@@ -8,6 +8,7 @@ import {
   type HeadLimits,
   HeadReader,
   parseUpgrade,
+  type RejectBody,
   type RequestHead,
   type UpgradeRequest,
 } from '../handshake/index.js'
@@ -93,11 +94,12 @@ export function acceptUpgrade(
   }
 }
 
-/** Answers with the error's status, then ends; the peer gets `limitMs` to take it. */
-function refuse(
+/** Answers with the error's status, then ends; the peer gets `limitMs` to take it. @param body instead of the message. */
+export function refuse(
   stream: Duplex,
   error: unknown,
   options: { readonly clock: Clock; readonly limitMs: number },
+  body?: RejectBody,
 ): void {
   if (!(error instanceof HandshakeError)) throw error
   if (stream.destroyed) return
@@ -106,5 +108,5 @@ function refuse(
   stream.once('close', stopTimer)
   // What the peer still sends is thrown away, or the reset that answers unread bytes could overtake our response.
   stream.resume()
-  stream.end(encodeReject(error))
+  stream.end(encodeReject(error, body))
 }

@@ -102,7 +102,7 @@ export class Wire {
       this.#connection.receive(rest)
       this.#pull()
     }
-    if (this.#reading) stream.resume()
+    if (this.#reading && !this.#stalled) stream.resume()
     // A socket with nothing to read tells its end even when it is paused, and tells it once: here before it was ours.
     if (stream.readableEnded) process.nextTick(this.#onEnd)
   }
@@ -118,7 +118,9 @@ export class Wire {
     const paused = !this.#reading
     this.#reading = true
     this.#pull()
-    if (paused && this.#reading && !this.#closed && !this.#stalled) this.#stream.resume()
+    const went = this.#stalled && !this.#connection.decoding
+    if (went) this.#stalled = false
+    if ((paused || went) && this.#reading && !this.#closed && !this.#stalled) this.#stream.resume()
   }
 
   /** Something was added to the connection's output: writes it now, or at the end of the tick. */
@@ -137,10 +139,8 @@ export class Wire {
     this.#ended = 'no'
     if (ended === 'end') return this.#onEnd()
     if (ended === 'close') return this.#onClose()
-    this.#pull()
-    if (!this.#stalled || this.#connection.decoding) return
-    this.#stalled = false
-    if (this.#reading && !this.#closed) this.#stream.resume()
+    if (this.#reading) this.resume()
+    else this.#pull()
   }
 
   /** Ends the connection at once, without a closing handshake. */
@@ -150,6 +150,7 @@ export class Wire {
     // Once it is destroyed a stream says of every write that it is done, so this is the last moment to know.
     if (!destroyed && writableLength === 0) this.#handler.written(this.#handed)
     this.#stream.destroy()
+    if (this.#ended === 'close') this.#onClose()
   }
 
   readonly #onData = (chunk: Uint8Array): void => {

@@ -2,8 +2,10 @@
 import { constants, createDeflateRaw, deflateRawSync } from 'node:zlib'
 import { once } from 'node:events'
 import { test } from 'tap'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { pretendCannotStep } from '../../src/extensions/engine.js'
-import { keepEngine, poolUse, sweep } from '../../src/extensions/engine-pool.js'
+import { keepEngine, POOL_BYTES, poolUse, sweep } from '../../src/extensions/engine-pool.js'
 import { WorkQueue, zlibWork } from '../../src/extensions/work-queue.js'
 import { Inflater } from '../../src/extensions/inflater.js'
 import { ProtocolViolation } from '../../src/protocol/violation.js'
@@ -11,6 +13,9 @@ import { connect, type Socket } from '../../src/index.js'
 import { DeflateEnd } from '../support/deflate-pair.js'
 import { buildFrame, CONTINUATION, TEXT } from '../support/frames.js'
 import { acceptance, rawServer, until } from '../support/raw-peer.js'
+
+setFlagsFromString('--expose-gc')
+const collect = runInNewContext('gc') as () => void
 
 const KIB = 1024
 const MIB = KIB * KIB
@@ -232,7 +237,7 @@ void test('whoever finds no room for an engine works without', async t => {
     engine = keepEngine('deflate', {}, false)
   )
     kept.push(engine)
-  t.ok(poolUse().bytes >= 16 * MIB && poolUse().bytes < 17 * MIB, `${poolUse().bytes} bytes`)
+  t.ok(poolUse().bytes >= POOL_BYTES && poolUse().bytes < POOL_BYTES + MIB, `${poolUse().bytes} bytes`)
   const [a, b] = [new DeflateEnd('server'), new DeflateEnd('client')]
   for (let i = 0; i < 5; i++) a.connection.sendText(JSON.stringify({ i, text: 'the same for all of them' }))
   b.receive(await a.output())
@@ -247,21 +252,79 @@ void test('whoever finds no room for an engine works without', async t => {
 })
 
 void test('a context holds what has come and no more, and nothing where it is not kept', async t => {
-  const bytesAfter = (takeover: boolean, windowBits: number, count: number): number => {
-    const inflater = new Inflater(windowBits, takeover, () => {})
+  const bytesAfter = async (takeover: boolean, windowBits: number, count: number): Promise<number> => {
+    let ready: (() => void) | null = null
+    const inflater = new Inflater(windowBits, takeover, () => ready?.())
     const payload = deflateRawSync('0123456789', { finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, -4)
-    for (let i = 0; i < count; i++) inflater.decode(payload, 0, payload.length, true, () => {})
+    for (let i = 0; i < count; i++) {
+      if (inflater.decode(payload, 0, payload.length, true, () => {})) continue
+      await new Promise<void>(resolve => (ready = resolve))
+      t.equal(inflater.decoded(), true)
+    }
     const { contextBytes } = inflater
     inflater.close()
     t.equal(inflater.contextBytes, 0)
     return contextBytes
   }
-  t.equal(bytesAfter(true, 15, 0), 0)
-  t.ok(bytesAfter(true, 15, 1) <= 256)
-  t.equal(bytesAfter(true, 15, 10_000), 32 * KIB)
-  t.equal(bytesAfter(true, 12, 10_000), 4 * KIB)
-  t.ok(bytesAfter(false, 15, 10_000) <= KIB)
+  t.equal(await bytesAfter(true, 15, 0), 0)
+  t.ok((await bytesAfter(true, 15, 1)) <= 256)
+  t.equal(await bytesAfter(true, 15, 10_000), 32 * KIB)
+  t.equal(await bytesAfter(true, 12, 10_000), 4 * KIB)
+  t.ok((await bytesAfter(false, 15, 10_000)) <= KIB)
   const bad = new Inflater(15, true, () => {})
   t.throws(() => bad.decode(Buffer.from([0xff]), 0, 1, true, () => {}), ProtocolViolation)
   bad.close()
+})
+
+void test('a turn of the event loop does so much for peers and no more, and then goes on', async t => {
+  for (const pretend of [false, true]) {
+    pretendCannotStep(pretend)
+    for (const serverNoContextTakeover of [false, true]) {
+      const end = new DeflateEnd('client', { serverNoContextTakeover })
+      // Each of these ends an engine: seven bytes that cost more than a kilobyte.
+      const frame = compressed(Buffer.from([0x03, 0x00, 0x00]))
+      const chunk = Buffer.concat(Array.from({ length: 5000 }, () => frame))
+      let turns = 0
+      const look = setInterval(() => turns++, 0)
+      end.receive(chunk)
+      const before = end.events.length
+      await end.idle()
+      clearInterval(look)
+      t.equal(end.events.length, 5000)
+      if (!serverNoContextTakeover || pretend) t.ok(before < 1000, `${before} in the first turn`)
+      end.close()
+    }
+  }
+  pretendCannotStep(false)
+})
+
+void test('messages that are begun and never ended take half of the pool, and are gathered beyond it', async t => {
+  const begun = compressed(Buffer.from('f248', 'hex'), true, false)
+  const ends = Array.from({ length: 600 }, () => new DeflateEnd('client'))
+  t.teardown(() => ends.forEach(end => end.close()))
+  for (const end of ends) end.receive(begun)
+  t.ok(poolUse().bytes < POOL_BYTES / 2 + MIB, `${poolUse().bytes} bytes`)
+  t.equal(zlibWork.size, 0)
+  for (const end of ends) {
+    end.receive(compressed(Buffer.from('cdc9c90700', 'hex'), false, true))
+    await end.idle()
+    t.same(end.events, [{ type: 'binary', data: Uint8Array.from(Buffer.from('Hello')) }])
+  }
+})
+
+void test('a connection keeps nothing of a large message that has gone by', async t => {
+  const ends = Array.from({ length: 20 }, () => [new DeflateEnd('server'), new DeflateEnd('client')] as const)
+  t.teardown(() => ends.flat().forEach(end => end.close()))
+  const before = used()
+  for (const [a, b] of ends) {
+    a.connection.sendBinary(Buffer.from(Array.from({ length: MIB }, (_, i) => (i * i) >> 9)))
+    for (const chunk of [await a.output()]) b.receive(chunk)
+    await b.idle()
+    b.events.length = 0
+  }
+  await afterJobs()
+  collect()
+  await new Promise(resolve => setImmediate(resolve))
+  collect()
+  t.ok(used() - before < 12 * MIB, `${((used() - before) / MIB).toFixed(1)} MiB for ${ends.length} pairs`)
 })

@@ -52,7 +52,8 @@ const behave =
 export const listening: StartOurServer = async (t, tls) => {
   const outcomes = new Queue<SocketOutcome>()
   const options = { subprotocols: SUBPROTOCOLS, ...(tls === null ? {} : { tls }) }
-  const listener = await listen(options, behave(outcomes))
+  // Compressed conversations have tests of their own.
+  const listener = await listen({ ...options, compress: false }, behave(outcomes))
   t.teardown(() => listener.close())
   return { url: listener.url, nextOutcome: () => outcomes.next() }
 }
@@ -61,7 +62,7 @@ export const listening: StartOurServer = async (t, tls) => {
 export const attached: StartOurServer = async (t, tls) => {
   const outcomes = new Queue<SocketOutcome>()
   const doorkeeper = new EventEmitter()
-  const acceptor = attach(doorkeeper, { subprotocols: SUBPROTOCOLS }, behave(outcomes))
+  const acceptor = attach(doorkeeper, { subprotocols: SUBPROTOCOLS, compress: false }, behave(outcomes))
   const http = tls === null ? createHttpServer() : createHttpsServer(tls)
   http.on('upgrade', (request: IncomingMessage, stream: Duplex, rest: Buffer) => {
     if (request.url !== '/refuse') {

@@ -1,12 +1,16 @@
 """The `websockets` package as a peer, both roles, led over stdio: one JSON object a line.
 
-In:   {"id": 1, "do": "serve", "cert": file or null, "key": file or null}
-      {"id": 2, "do": "talk", "url": ..., "ca": file or null, "subprotocols": [...], "headers": {...}, "actions": [...]}
+In:   {"id": 1, "do": "serve", "cert": file or null, "key": file or null, "deflate": {...}}
+      {"id": 2, "do": "talk", "url": ..., "ca": file or null, "subprotocols": [...], "headers": {...}, "actions": [...],
+       "deflate": {...}}
 Out:  {"id": 1, "port": 4711}, {"id": 2, "heard": {...}}, {"id": 2, "error": "..."}
       {"closed": {"code": 1000, "reason": ""}}   for each connection of the server, when it has ended
 
-The paths that the server knows and the actions are those of conversation.ts. Messages are {"text": ...} or
-{"binary": base64}. It ends when its standard input is closed, so nothing is left behind by a parent that is killed.
+The paths that the server knows and the actions are those of conversation.ts; besides there is /pinging, which sends every
+message back and a numbered ping behind it, and the action "echo", which does so as often as it says, in fragments if it is told
+to. "deflate" has the arguments of the package's PerMessageDeflate factories; without it, compression is the package's default.
+Messages are {"text": ...} or {"binary": base64}. It ends when its standard input is closed, so nothing is left behind by a
+parent that is killed.
 """
 
 import asyncio
@@ -20,6 +24,7 @@ from urllib.parse import parse_qs, urlsplit
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory, ServerPerMessageDeflateFactory
 
 MAX_SIZE = 4 * 1024 * 1024
 
@@ -59,6 +64,19 @@ async def send_in_fragments(socket, message):
     await socket.send([whole[:12], whole[12:17], whole[17:]], text=isinstance(message, str))
 
 
+async def echo(socket, message, number, fragments):
+    if fragments:
+        await send_in_fragments(socket, message)
+    else:
+        await socket.send(message)
+    # It answers with a future for the pong, which nobody awaits.
+    await socket.ping(str(number))
+
+
+def compression(factory, deflate):
+    return {} if deflate is None else {"compression": None, "extensions": [factory(**deflate)]}
+
+
 async def behave(socket):
     url = urlsplit(socket.request.path)
     query = parse_qs(url.query)
@@ -74,8 +92,12 @@ async def behave(socket):
     elif url.path == "/terminate":
         await socket.recv()
         socket.transport.abort()
+    number = 0
     async for message in socket:
-        if url.path == "/fragments":
+        if url.path == "/pinging":
+            await echo(socket, message, number, "fragments" in query)
+            number += 1
+        elif url.path == "/fragments":
             await send_in_fragments(socket, message)
         else:
             await socket.send(message)
@@ -102,7 +124,7 @@ def answer(connection, request, response):
     response.headers["X-Answer"] = "yes"
 
 
-async def start(servers, cert, key):
+async def start(servers, cert, key, deflate=None):
     context = None
     if cert is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -118,6 +140,7 @@ async def start(servers, cert, key):
         process_request=refuse,
         process_response=answer,
         max_size=MAX_SIZE,
+        **compression(ServerPerMessageDeflateFactory, deflate),
     )
     servers.append(server)
     return server.sockets[0].getsockname()[1]
@@ -132,6 +155,9 @@ async def act(socket, action, messages):
     elif do == "receive":
         for _ in range(action["count"]):
             messages.append(await socket.recv())
+    elif do == "echo":
+        for number in range(action["count"]):
+            await echo(socket, await socket.recv(), number, action["fragments"])
     elif do == "ping":
         await (await socket.ping(action["data"]))
     elif do == "close":
@@ -142,7 +168,7 @@ async def act(socket, action, messages):
         await socket.wait_closed()
 
 
-async def talk(url, ca, subprotocols, headers, actions):
+async def talk(url, ca, subprotocols, headers, actions, deflate=None):
     options = {} if ca is None else {"ssl": ssl.create_default_context(cafile=ca)}
     heard = {"refused": None, "subprotocol": "", "extensions": "", "messages": [], "close": None}
     try:
@@ -153,6 +179,7 @@ async def talk(url, ca, subprotocols, headers, actions):
             additional_headers=headers,
             proxy=None,
             max_size=MAX_SIZE,
+            **compression(ClientPerMessageDeflateFactory, deflate),
             **options,
         )
     except InvalidStatus as refusal:

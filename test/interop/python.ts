@@ -35,10 +35,22 @@ export const findPython = (): { readonly command: string; readonly version: stri
   return null
 }
 
+/** What the factories of `permessage-deflate` take; a client's window may go without a limit. */
+export interface PythonDeflate {
+  readonly server_no_context_takeover?: boolean
+  readonly client_no_context_takeover?: boolean
+  readonly server_max_window_bits?: number
+  readonly client_max_window_bits?: number | true
+}
+
 /** `peer.py`, running. */
 export interface PythonPeer {
   readonly start: StartServer
   readonly client: PeerClient
+  /** Starts a server that compresses; null for as the package does by default. @returns its URL without a path. */
+  serve(deflate: PythonDeflate | null): Promise<string>
+  /** A client that sends so many messages back, a ping behind each, and waits for our Close. @returns what was agreed on. */
+  echo(url: string, deflate: PythonDeflate | null, count: number, fragments: boolean): Promise<string>
 }
 
 type Answer = {
@@ -102,6 +114,15 @@ export const startPython = (t: Test, command: string): PythonPeer => {
     })
 
   return {
+    async serve(deflate) {
+      const { port } = await ask({ do: 'serve', cert: null, key: null, deflate })
+      return `ws://127.0.0.1:${port}`
+    },
+    async echo(url, deflate, count, fragments) {
+      const actions = [{ do: 'echo', count, fragments }, { do: 'await-close' }]
+      const answer = await ask({ do: 'talk', url, ca: null, subprotocols: [], headers: {}, actions, deflate })
+      return (answer.heard as Heard).extensions
+    },
     async start(_t, tls) {
       const cert = tls === null ? null : await asFile(tls.cert)
       const key = tls === null ? null : await asFile(tls.key)
