@@ -6,7 +6,17 @@ import { readdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 
-const FOLDERS = ['.', 'protocol', 'handshake', 'extensions', 'transport', 'testing', 'behaviour', 'docs']
+const FOLDERS = [
+  '.',
+  'protocol',
+  'handshake',
+  'extensions',
+  'transport',
+  'testing',
+  'behaviour',
+  'server',
+  'docs',
+]
 // Most of a minute together: storms of connections, zlib at work, and a compiler for every example.
 const LEFT_OUT = new Set([
   'behaviour/storms',

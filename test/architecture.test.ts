@@ -65,6 +65,9 @@ const FORBIDDEN: readonly Import[] = [
   ['src/testing/b.ts', '../behaviour/start.js'],
   ['src/testing/c.ts', '../server/index.js'],
   ['src/server/a.ts', 'node:tls'],
+  ['src/server/b.ts', '../registry/index.js'],
+  ['src/registry/a.ts', '../transport/socket.js'],
+  ['src/registry/b.ts', '../server/index.js'],
 ]
 
 const ALLOWED: readonly Import[] = [
@@ -86,6 +89,8 @@ const ALLOWED: readonly Import[] = [
   ['src/testing/a.ts', '../transport/socket.js'],
   ['src/testing/b.ts', 'node:stream'],
   ['src/server/a.ts', '../transport/dial.js'],
+  ['src/server/b.ts', '../behaviour/process.js'],
+  ['src/registry/a.ts', '../behaviour/process.js'],
   ['src/index.ts', './transport/dial.js'],
   ['test/a.test.ts', 'node:net'],
 ]

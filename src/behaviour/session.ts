@@ -107,7 +107,8 @@ export class Session {
       if (frame.type === 'text' || frame.type === 'binary') roomy = this.#message(frame)
       else if (frame.type === 'ping') void socket.ping(frame.data ?? '').catch(ignore)
       else if (frame.type === 'pong') socket.pong(frame.data)
-      else if (frame.type === 'fragment') roomy = socket.fragment(frame.kind, frame.data, false, frame)
+      else if (frame.type === 'fragment')
+        roomy = socket.outgoing.fragment(frame.kind, frame.data, false, frame.compress)
       else if (frame.type !== 'close')
         roomy = socket.fragment('continuation', frame.data as Payload, frame.type === 'finish')
     } catch (cause) {
@@ -143,7 +144,7 @@ export class Session {
     this.#streams.add(frame)
     const message = frame as TextFrame | BinaryFrame
     return quiet(
-      this.socket.send(partsOf(message), message).then(
+      this.socket.outgoing.send(partsOf(message), message.compress).then(
         () => {
           this.#streams.delete(frame)
           this.#unsent.add(frame, this.socket.outgoing.position)

@@ -26,8 +26,9 @@ export interface DeflateParameters {
 /** How messages are compressed: `permessage-deflate`, RFC 7692. */
 export interface CompressOptions extends DeflateParameters {
   /**
-   * Messages of at least this many bytes (of texts: characters) are compressed when nobody says otherwise. Default 1,024, as in
-   * `ws`: what is shorter leaves in one packet either way. `Infinity` compresses only what is asked for with `compress: true`.
+   * Messages of at least this many bytes (of texts: characters) are compressed when nobody says otherwise. Default 128 with
+   * context takeover, and 1,024 where each message stands alone: a shorter one hardly gets smaller then. `Infinity` compresses
+   * only what is asked for with `compress: true`.
    */
   readonly threshold?: number | undefined
   /** 0 (none) to 9 (smallest), -1 for zlib's own choice, 6. Default -1. */
@@ -52,16 +53,14 @@ export type Compress = boolean | 'receive' | CompressOptions
 
 /** {@link CompressOptions} with every default filled in. */
 export interface CompressSettings {
-  readonly threshold: number
+  /** Null for the default. */
+  readonly threshold: number | null
   readonly level: number
   readonly memLevel: number
   readonly strategy: number
   /** A client's offers, or a server's wishes (only the first). */
   readonly wishes: readonly [DeflateParameters, ...DeflateParameters[]]
 }
-
-// ws 1,024 where the context is not kept and everything elsewhere; coder 128 and 512; Python websockets everything.
-const THRESHOLD_BYTES = 1024
 
 const PARAMETERS: Readonly<Record<keyof DeflateParameters, true>> = {
   serverNoContextTakeover: true,
@@ -91,8 +90,9 @@ export function resolveCompress(given: Compress = 'receive'): CompressSettings |
     throw bad(`compress must be true, false, 'receive' or an object`)
   }
   requireKnown(options, OPTIONS, 'compress')
-  const { threshold = THRESHOLD_BYTES, alternatives = [], ...rest } = options
-  if (threshold !== Infinity) requireWhole('compress.threshold', threshold, 0, Number.MAX_SAFE_INTEGER)
+  const { threshold = null, alternatives = [], ...rest } = options
+  if (options.threshold !== undefined && threshold !== Infinity)
+    requireWhole('compress.threshold', options.threshold, 0, Number.MAX_SAFE_INTEGER)
   if (!Array.isArray(alternatives)) throw bad('compress.alternatives must be a list')
   for (const one of alternatives) requireKnown(one, PARAMETERS, 'compress.alternatives')
   const { level = constants.Z_DEFAULT_COMPRESSION, memLevel = constants.Z_DEFAULT_MEMLEVEL } = rest

@@ -13,6 +13,9 @@ import { zlibWork } from './work-queue.js'
 
 /** Above this, compressing would hold up this thread: some 200 µs. */
 const SYNC_BYTES = 16 * 1024
+// ws 1,024 where the context is not kept, and everything elsewhere; coder 128 and 512; Python websockets everything.
+const THRESHOLD_BYTES = 128
+const ALONE_BYTES = 1024
 /** 7.2.1: what is taken from the end of each message. */
 const TRAILER_BYTES = 4
 /** What an engine begins with when the last one is gone. Of JSON in messages of 143 bytes, 32 KiB save a twentieth more. */
@@ -41,7 +44,7 @@ export class Deflater implements OutgoingTransform {
    */
   constructor(windowBits: number, takeover: boolean, settings: CompressSettings, ready: () => void) {
     const { threshold, level, memLevel, strategy } = settings
-    this.threshold = threshold
+    this.threshold = threshold ?? (takeover ? THRESHOLD_BYTES : ALONE_BYTES)
     // zlib cannot make streams for a window of 256 bytes. One of 512 serves: zlib looks back at most its size less 262.
     this.#options = { windowBits: Math.max(9, windowBits), level, memLevel, strategy }
     this.#ready = ready

@@ -188,10 +188,10 @@ export class Connection {
     this.#outgoing.message(Opcode.Binary, data, compress)
   }
 
-  /** Sends a message that was prepared for many. @throws UsageError as `sendText`. */
-  sendPrepared(message: PreparedMessage): void {
+  /** Sends a message that was prepared for many; `compress` goes before its own. @throws UsageError as `sendText`. */
+  sendPrepared(message: PreparedMessage, compress?: boolean): void {
     this.#checkOpen()
-    this.#outgoing.prepared(message)
+    this.#outgoing.prepared(message, compress)
   }
 
   /**

@@ -161,7 +161,10 @@ export class MessageAssembler {
   #admit(piece: FramePiece): void {
     const bytes = this.#declared + piece.frameBytes
     const max = this.#maxOf(this.#opcode)
-    if (bytes > max) throw new ProtocolViolation('WS_MESSAGE_TOO_BIG', `${bytes} bytes, limit ${max}`)
+    if (bytes > max) {
+      const how = this.#transformed === null ? '' : ' compressed'
+      throw new ProtocolViolation('WS_MESSAGE_TOO_BIG', `${bytes} bytes${how}, limit ${max}`)
+    }
     if (++this.#fragments > this.#maxFragments) {
       throw new ProtocolViolation('WS_TOO_MANY_FRAGMENTS', `limit ${this.#maxFragments}`)
     }

@@ -25,6 +25,8 @@ interface Held {
   readonly bytes: number
 }
 
+/** A message that refers to no other one hardly gets smaller when it is shorter than this. */
+const ALONE_BYTES = 1024
 /** What one costs besides its bytes. */
 const HELD_BYTES = 64
 /** So many that went are forgotten in one go. */
@@ -117,12 +119,13 @@ export class OutgoingMessages {
   }
 
   /** Takes a message that was prepared for many. @throws UsageError `WS_BAD_SEQUENCE` inside a fragmented message. */
-  prepared(message: PreparedMessage): void {
+  prepared(message: PreparedMessage, transform: boolean | undefined): void {
     this.#requireWhole()
     this.#accepted++
     const opcode = message.type === 'text' ? Opcode.Text : Opcode.Binary
-    const { payload, compress } = message
-    const transformed = this.#transform !== null && this.#wanted(opcode, true, payload.length, compress)
+    const { payload } = message
+    const wish = transform ?? message.compress ?? (payload.length < ALONE_BYTES ? false : undefined)
+    const transformed = this.#transform !== null && this.#wanted(opcode, true, payload.length, wish)
     this.#put({ opcode, fin: true, data: message, transformed, bytes: payload.length })
   }
 

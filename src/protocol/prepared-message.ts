@@ -3,7 +3,7 @@ import { UsageError } from './usage-error.js'
 
 /** How a message is prepared. */
 export interface PrepareOptions {
-  /** Whether to compress it for connections that can: by default as each connection's own threshold says. */
+  /** Whether to compress it for connections that can. Default: from 1,024 bytes on, where the connection's threshold allows. */
   readonly compress?: boolean | undefined
 }
 
@@ -29,9 +29,12 @@ export class PreparedMessage {
 
   /** @throws UsageError `WS_BAD_DATA` for anything but a string or bytes. */
   constructor(data: string | ArrayBufferLike | ArrayBufferView, options: PrepareOptions = {}) {
+    const { compress } = options
+    if (compress !== undefined && typeof compress !== 'boolean')
+      throw new UsageError('WS_BAD_OPTION', 'compress must be true or false')
     this.type = typeof data === 'string' ? 'text' : 'binary'
     this.data = typeof data === 'string' ? data : copy(data)
-    this.compress = options.compress
+    this.compress = compress
   }
 
   /** The payload, as it goes uncompressed. Not to be written to. */

@@ -57,7 +57,7 @@ export class TransformedMessage {
   hold(bytes: Uint8Array, start: number, end: number, owned: boolean): void {
     this.#bytes += end - start
     if (this.#bytes > this.#max) {
-      throw new ProtocolViolation('WS_MESSAGE_TOO_BIG', `decompressed, limit ${this.#max}`)
+      throw new ProtocolViolation('WS_MESSAGE_TOO_BIG', `more than ${this.#max} when it is decompressed`)
     }
     const { piece } = this
     piece.chunk = bytes

@@ -5,6 +5,8 @@ import type { Duplex } from 'node:stream'
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls'
 import { swallowErrors } from './stream-events.js'
 
+export type { AddressInfo, TlsOptions }
+
 /** Where to listen. */
 export interface DoorOptions {
   readonly host: string

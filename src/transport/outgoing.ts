@@ -63,7 +63,7 @@ export class Outgoing {
   write(data: Payload | PreparedMessage, compress?: boolean): boolean {
     if (!this.accepts()) return false
     if (typeof data === 'string') this.#connection.sendText(data, compress)
-    else if (data instanceof PreparedMessage) this.#connection.sendPrepared(data)
+    else if (data instanceof PreparedMessage) this.#connection.sendPrepared(data, compress)
     else this.#connection.sendBinary(toBytes(data), compress)
     this.#wire.flush()
     return this.bufferedAmount < this.#settings.highWaterMark

@@ -1,7 +1,7 @@
 import { type Compress, type CompressSettings, resolveCompress } from '../extensions/index.js'
 import { type Limits, type MaskSource, resolveLimits, UsageError } from '../protocol/index.js'
 import { type Clock, systemClock } from './clock.js'
-import { milliseconds } from './dial-options.js'
+import { milliseconds, requireOptions } from './dial-options.js'
 import { systemMaskKey } from './mask-source.js'
 
 /** How an open connection behaves, both roles. Times are in milliseconds, `Infinity` is no limit. */
@@ -49,6 +49,17 @@ export interface SendOptions {
    */
   readonly compress?: boolean | undefined
 }
+
+/** @throws UsageError `WS_BAD_OPTION` for what is none of {@link SendOptions}. */
+export function compressWish(options: SendOptions | undefined): boolean | undefined {
+  if (options === undefined) return undefined
+  requireOptions(options, SEND_OPTIONS)
+  const { compress } = options
+  if (compress === undefined || typeof compress === 'boolean') return compress
+  throw new UsageError('WS_BAD_OPTION', 'compress must be true or false')
+}
+
+const SEND_OPTIONS: Readonly<Record<keyof SendOptions, true>> = { compress: true }
 
 /** The names of {@link SocketOptions}. */
 export const SOCKET_OPTIONS: Readonly<Record<keyof SocketOptions, true>> = {

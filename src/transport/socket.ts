@@ -22,7 +22,7 @@ import { Outgoing } from './outgoing.js'
 import { encodePayload, type Payload, type PayloadParts } from './payload.js'
 import { RoundTrips } from './round-trips.js'
 import { quiet } from './send-queue.js'
-import type { SendOptions, SocketSettings } from './socket-options.js'
+import { compressWish, type SendOptions, type SocketSettings } from './socket-options.js'
 import type { SocketOrigin, SocketOutcome } from './socket-outcome.js'
 import { Wire } from './wire.js'
 
@@ -159,7 +159,7 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
    * with 1011. A rejection that only says that the connection is gone may be ignored: `closed` says so too.
    */
   send(data: Payload | PayloadParts | PreparedMessage, options?: SendOptions): Promise<void> {
-    return this.outgoing.send(data, options?.compress)
+    return this.outgoing.send(data, compressWish(options))
   }
 
   /**
@@ -171,7 +171,7 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
    * @throws UsageError `WS_BAD_DATA`, or `WS_BAD_SEQUENCE` while a message in parts is being sent.
    */
   write(data: Payload | PreparedMessage, options?: SendOptions): boolean {
-    return this.outgoing.write(data, options?.compress)
+    return this.outgoing.write(data, compressWish(options))
   }
 
   /**
@@ -182,7 +182,7 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
    * @throws UsageError `WS_BAD_SEQUENCE`, `WS_BAD_DATA`.
    */
   fragment(kind: FragmentKind, data: Payload, fin: boolean, options?: SendOptions): boolean {
-    return this.outgoing.fragment(kind, data, fin, options?.compress)
+    return this.outgoing.fragment(kind, data, fin, compressWish(options))
   }
 
   /** Settles when the operating system has taken everything that was written. Rejects when the connection is lost. */

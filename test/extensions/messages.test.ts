@@ -206,7 +206,7 @@ twice('sends each message so that a fresh reader of the stream understands it', 
 })
 
 void test('a prepared message is made once, fits every connection, and what follows it fits too', async t => {
-  const message = new PreparedMessage('{"all":"of you, of you, of you"}')
+  const message = new PreparedMessage('{"all":"of you, of you, of you"}', { compress: true })
   const pairs = [15, 15, 9].map(serverMaxWindowBits => [
     new DeflateEnd('server', { serverMaxWindowBits }),
     new DeflateEnd('client', { serverMaxWindowBits }),
@@ -234,7 +234,7 @@ void test('a prepared message is made once, fits every connection, and what foll
   t.not(frames[0], frames[2])
   const plain = new DeflateEnd('client', {}, { threshold: Infinity })
   t.teardown(() => plain.close())
-  plain.connection.sendPrepared(message)
+  plain.connection.sendPrepared(message, false)
   plain.connection.sendPrepared(new PreparedMessage(Uint8Array.from([1, 2, 3]), { compress: true }))
   t.match(await plain.frames(), [
     { opcode: 1, rsv: 0, mask: { length: 4 } },

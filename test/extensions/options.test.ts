@@ -17,7 +17,7 @@ const NOTHING = {
   serverMaxWindowBits: undefined,
   clientMaxWindowBits: undefined,
 }
-const DEFAULTS = { threshold: 1024, level: -1, memLevel: 8, strategy: 0, wishes: [NOTHING] }
+const DEFAULTS = { threshold: null, level: -1, memLevel: 8, strategy: 0, wishes: [NOTHING] }
 
 /** What is said of options that make no sense. */
 function refusal(options: unknown): string {
@@ -64,7 +64,7 @@ const pick = ({
 
 t.test('law: what is valid is kept as it is, and what is left out or undefined is the default', async () => {
   const law = fc.property(valid, options => {
-    const { threshold = 1024, level = -1, memLevel = 8, strategy = 0, alternatives = [] } = options
+    const { threshold = null, level = -1, memLevel = 8, strategy = 0, alternatives = [] } = options
     const wishes = [options, ...alternatives].map(pick)
     assert.deepEqual(resolveCompress(options), { threshold, level, memLevel, strategy, wishes })
   })
@@ -102,7 +102,7 @@ t.test('who says nothing can receive, and compresses only what is asked for', as
   t.strictSame(resolveCompress('receive'), receive)
 })
 
-t.test('true and an empty object compress from 1,024 bytes on, and false does not at all', async t => {
+t.test('true and an empty object compress from the default on, and false does not at all', async t => {
   t.strictSame(resolveCompress(true), DEFAULTS)
   t.strictSame(resolveCompress({}), DEFAULTS)
   t.equal(resolveCompress(false), null)
