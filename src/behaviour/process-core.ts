@@ -178,13 +178,12 @@ export class ProcessCore {
   }
 
   /**
-   * Runs `init` and connects.
-   *
-   * @param begin - called in between: from now on there is a process.
+   * Runs `init`, calls `begin`, since there is a process now, and connects.
    * @returns a promise that settles after the first `handleConnect`; at once for an idle process, or with `async`.
    */
   async start(args: unknown, begin: () => void): Promise<void> {
-    const mode = await this.#bear(args, begin)
+    const mode = await this.#bear(args)
+    this.#begin(begin)
     const started = this.settings.async ? null : this.#waiters.started()
     this.#cycle.begin(mode)
     this.#reception.serial.begin()
@@ -193,17 +192,16 @@ export class ProcessCore {
 
   /** Runs `init` and goes on with a connection that was accepted. @throws (rejects) as `start`, after Close 1011. */
   async adopt(socket: Socket, args: unknown): Promise<void> {
-    try {
-      await this.#bear(args)
-    } catch (error) {
+    await this.#bear(args).catch((error: unknown) => {
       void socket.close(1011)
       throw error
-    }
+    })
+    this.#begin()
     this.#cycle.adopt(socket)
     this.#reception.serial.begin()
   }
 
-  /** Ends it with the reason `timeout`: Close 1000, as Antikythera's idle connections. */
+  /** Ends it with the reason `timeout`. */
   expire(): void {
     this.#ending.stop(TIMEOUT_CAUSE, { code: 1000, reason: TIMEOUT_CAUSE.text }, STOP_TIMEOUT_MS)
   }
@@ -214,7 +212,6 @@ export class ProcessCore {
     if (this.#ending.begun) return quiet(Promise.reject(this.#ending.error!))
     if (phase === 'closing') return quiet(Promise.reject(new NotConnectedError(phase)))
     const connected = this.#waiters.connected()
-    // Before there is a state `start()` will see to it.
     if (this.#born) this.#cycle.connect()
     return connected
   }
@@ -247,16 +244,19 @@ export class ProcessCore {
     this.#watched = true
   }
 
-  async #bear(args: unknown, begin?: () => void): Promise<InitMode | null> {
+  /** Runs `init`. Whoever waits for it calls `#begin` at once: it could be stopped in between. */
+  #bear(args: unknown): Promise<InitMode | null> {
     const { signal } = this.settings
     const birth = { callbacks: this.#callbacks, ending: this.#ending, signal, release: this.#release }
-    const mode = await giveBirth(birth, args, this.#onAbort)
+    return giveBirth(birth, args, this.#onAbort)
+  }
+
+  #begin(known?: () => void): void {
     this.#born = true
     // Not before: a process that does not come to be opens no file.
     this.debug.switchOn(this.settings.debug)
-    begin?.()
+    known?.()
     this.events.publish({ type: 'start' })
-    return mode
   }
 
   readonly #onAbort = (): void => {

@@ -400,7 +400,7 @@ void test('serves beside an http.Server, which goes on', async t => {
     routes: {
       '/ws/:who': endpoint({
         init: ({ params }) => params['who'],
-        handleConnect: (_, who) => ({ reply: who! }),
+        handleConnect: (_, who) => ({ reply: who }),
       }),
     },
   })

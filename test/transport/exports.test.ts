@@ -30,6 +30,7 @@ t.test('the main entry exports exactly these names', t => {
     'InvalidHeadError',
     'NoProcessError',
     'NotConnectedError',
+    'PreparedMessage',
     'ProcessError',
     'ProtocolViolation',
     'RestartIntensityError',
