@@ -17,13 +17,17 @@ const FOLDERS = [
   'server',
   'docs',
 ]
-// Most of a minute together: storms of connections, zlib at work, and a compiler for every example.
+// Minutes together: storms of connections, zlib at work, clusters, and a compiler for every example.
 const LEFT_OUT = new Set([
   'behaviour/storms',
   'docs/examples',
   'extensions/bounds',
   'extensions/laws',
   'extensions/resets',
+  'registry/cluster',
+  'registry/cluster-kill',
+  'registry/redis',
+  'registry/redis-faults',
 ])
 const TIMEOUT_MS = 60_000
 

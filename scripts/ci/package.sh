@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Packs the library, installs the package into an empty project, and uses it there: no dependency, all four entries, the
+# Packs the library, installs the package into an empty project, and uses it there: no dependency, all entries, the
 # types, and the README's first example.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -14,7 +14,7 @@ npm install --silent "$work/$tarball"
 packages=$(ls node_modules)
 [ "$packages" = sansocket ] || { echo "installed more than itself: $packages"; exit 1; }
 node -e "
-for (const entry of ['sansocket', 'sansocket/protocol', 'sansocket/handshake', 'sansocket/testing']) {
+for (const entry of ['sansocket', 'sansocket/protocol', 'sansocket/handshake', 'sansocket/server', 'sansocket/registry', 'sansocket/registry/redis', 'sansocket/testing']) {
   const names = Object.keys(await import(entry))
   if (names.length === 0) throw new Error(entry + ' exports nothing')
 }

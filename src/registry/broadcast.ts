@@ -31,7 +31,9 @@ export function writeToAll(processes: Iterable<NamedProcess>, message: PreparedM
 export function tellAll(processes: Iterable<NamedProcess>, message: unknown): number {
   let recipients = 0
   // A snapshot: what is told may join and leave.
-  for (const process of [...processes]) {
+  for (const process of Array.from(processes)) {
+    // One that is about to end takes nothing any more.
+    if (process.phase === 'ended') continue
     process.info(message)
     recipients++
   }

@@ -46,8 +46,11 @@ class LocalRegistry implements Registry {
       },
       leave: async (name, process) =>
         this.#membership.leave(this.#named(name), memberOf(process)) === false ? 'not-in-group' : 'ok',
-      publish: async (name, message) =>
-        delivered(tellAll(this.#membership.members(this.#named(name)), message)),
+      publish: async (name, message) => {
+        const members = this.#membership.members(this.#named(name))
+        const { size } = members
+        return delivered({ size }, tellAll(members, message))
+      },
       broadcast: async (name, message) => this.#broadcast(name, message),
       members: name => [...this.#membership.members(this.#named(name))],
     }
@@ -100,7 +103,7 @@ class LocalRegistry implements Registry {
 
   #broadcast(name: string, message: Broadcast): Delivery {
     const members = this.#membership.members(this.#named(name))
-    return delivered(members.size === 0 ? 0 : writeToAll(members, prepare(message)))
+    return delivered(members, members.size === 0 ? 0 : writeToAll(members, prepare(message)))
   }
 
   get #membership(): Membership {
@@ -118,7 +121,7 @@ class LocalRegistry implements Registry {
   }
 }
 
-function delivered(recipients: number): Delivery {
-  const nodes = recipients > 0 ? 1 : 0
+function delivered(members: { readonly size: number }, recipients: number): Delivery {
+  const nodes = members.size > 0 ? 1 : 0
   return { recipients, nodes, confirmed: nodes }
 }

@@ -45,9 +45,13 @@ t.test('closing_timeout: is how long a Close waits for its answer', async t => {
 t.test('compress: is offered when it is asked for, and then messages go compressed both ways', async t => {
   const text = 'the same words again and again, '.repeat(200)
   let socket: NetSocket | undefined
-  const server = await wsServer(t, client => client.on('message', data => client.send(String(data))), {
-    perMessageDeflate: true,
-  })
+  const server = await wsServer(
+    t,
+    client => client.on('message', data => client.send((data as Buffer).toString())),
+    {
+      perMessageDeflate: true,
+    },
+  )
   server.http.on('connection', (one: NetSocket) => (socket = one))
   const bytes: number[] = []
   for (const compress of [true, false] as const) {
