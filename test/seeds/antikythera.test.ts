@@ -23,7 +23,7 @@ import { rawClient, until, upgradeRequest } from '../support/raw-peer.js'
 import { failure } from '../support/servers.js'
 import { watchWarnings } from '../support/warnings.js'
 
-type Gear = ServerBehaviour<unknown, unknown, never, never>
+type Gear = ServerBehaviour<unknown, unknown>
 
 async function gear(
   t: Test,
