@@ -38,7 +38,7 @@ export async function giveBirth(
     const mode = await Promise.race([callbacks.init(args), ended])
     return ending.begun ? await ended : mode
   } catch (error) {
-    ending.begin({ ...stopCause(toError(error)), type: 'crash' }, null)
+    ending.begin({ ...stopCause(toError(error)), type: 'crash' }, { code: 1011 })
     await ending.ended
     // A name that came after the end.
     await release()

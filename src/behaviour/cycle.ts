@@ -62,6 +62,7 @@ export class Cycle {
   #backoff: ReconnectPolicy
   #handlesInitialFailure: boolean
   #idle = true
+  #expected: Socket | null = null
   #opened = 0
   #failures = 0
   #last: DisconnectStatus | null = null
@@ -121,10 +122,18 @@ export class Cycle {
     else this.connect()
   }
 
-  /** Begins with a connection that is there. */
-  adopt(socket: Socket): void {
+  /** There is a connection already, for which there is no process yet: whatever ends before that, ends it. */
+  expect(socket: Socket): void {
+    this.#expected = socket
+  }
+
+  /** Begins with the connection that was expected. */
+  adopt(): void {
+    const socket = this.#expected!
+    this.#expected = null
     this.#idle = false
-    this.#open(socket)
+    // What has come and was not taken is unloaded in a tick; if it is closed, that comes behind.
+    this.#open(socket, watch => process.nextTick(watch))
   }
 
   /** Connects now, unless there is a connection or an attempt. */
@@ -144,7 +153,7 @@ export class Cycle {
   quit(): Socket | null {
     this.#connector.cancel()
     this.session?.keepalive?.stop()
-    return this.session?.socket ?? null
+    return this.session?.socket ?? this.#expected
   }
 
   /** `handleConnect` is done. */
@@ -164,8 +173,7 @@ export class Cycle {
         },
         missed: missed => this.#host.events.publish({ type: 'keepalive-miss', missed }),
         dead: ({ timeoutMs }) => {
-          const { host } = new URL(socket.url.replace(/^(wss?)\+unix:.*/, '$1://localhost'))
-          session.error = new ConnectionError('WS_KEEPALIVE_TIMEOUT', host, { limitMs: timeoutMs })
+          session.error = new ConnectionError('WS_KEEPALIVE_TIMEOUT', socket.peer, { limitMs: timeoutMs })
           session.dead = true
           socket.terminate()
         },
@@ -228,7 +236,7 @@ export class Cycle {
     this.#host.events.publish({ type: 'reconnect', delayMs, attempt })
   }
 
-  #open(socket: Socket): void {
+  #open(socket: Socket, later: (watch: () => void) => void = watch => watch()): void {
     const { settings, serial } = this.#host
     const session = new Session(socket, settings.clock.now(), settings.lowWaterMark, () =>
       serial.receive({ kind: 'drain' }),
@@ -241,7 +249,7 @@ export class Cycle {
       const item: InboxItem = { kind: 'connection', run: () => this.#lose(session, outcome) }
       serial.finish(item)
     }
-    void socket.closed.then(finish)
+    later(() => void socket.closed.then(finish))
   }
 
   #connected(session: Session): Promise<void> | null {

@@ -190,14 +190,12 @@ export class ProcessCore {
     await started
   }
 
-  /** Runs `init` and goes on with a connection that was accepted. @throws (rejects) as `start`, after Close 1011. */
+  /** Runs `init` and goes on with a connection that was accepted; one that ends before is closed. @throws (rejects) as `start`. */
   async adopt(socket: Socket, args: unknown): Promise<void> {
-    await this.#bear(args).catch((error: unknown) => {
-      void socket.close(1011)
-      throw error
-    })
+    this.#cycle.expect(socket)
+    await this.#bear(args)
     this.#begin()
-    this.#cycle.adopt(socket)
+    this.#cycle.adopt()
     this.#reception.serial.begin()
   }
 

@@ -64,7 +64,13 @@ export function makeProcess(core: ProcessCore): Process {
     changeBehaviour: (behaviour, extra, options = {}) =>
       core.mail
         .ask('changeBehaviour', options, (callbacks, wanted) =>
-          change(core, callbacks, requireBehaviour(behaviour), extra, wanted),
+          change(
+            core,
+            callbacks,
+            requireBehaviour(behaviour, core.settings.accepted ? ['handleUpgrade'] : []),
+            extra,
+            wanted,
+          ),
         )
         .then(() => process as never),
     [Symbol.asyncDispose]: async () => void (await core.stop(undefined)),

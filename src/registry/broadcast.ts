@@ -1,3 +1,4 @@
+import { FrameEncodeError } from '../behaviour/frame-encode-error.js'
 import type { NamedProcess } from '../behaviour/process-ref.js'
 import { PreparedMessage } from '../protocol/index.js'
 import { RegistryError } from './registry-error.js'
@@ -21,8 +22,13 @@ export function writeToAll(processes: Iterable<NamedProcess>, message: PreparedM
   let recipients = 0
   for (const process of processes) {
     if (process.phase !== 'open') continue
-    process.write(message)
-    recipients++
+    try {
+      process.write(message)
+      recipients++
+    } catch (error) {
+      // One that is in the middle of a fragmented message cannot take another.
+      if (!(error instanceof FrameEncodeError)) throw error
+    }
   }
   return recipients
 }
@@ -32,7 +38,7 @@ export function tellAll(processes: Iterable<NamedProcess>, message: unknown): nu
   let recipients = 0
   // A snapshot: what is told may join and leave.
   for (const process of Array.from(processes)) {
-    // One that is about to end takes nothing any more.
+    // One that has ended takes nothing any more.
     if (process.phase === 'ended') continue
     process.info(message)
     recipients++

@@ -1,3 +1,4 @@
+import { checkFrame } from '../behaviour/frame.js'
 import { UsageError } from '../protocol/index.js'
 import { after, type Clock } from '../transport/clock.js'
 import { milliseconds, requireOptions } from '../transport/dial-options.js'
@@ -16,9 +17,9 @@ export interface DrainOptions {
 
 /** How it went. */
 export interface Drained {
-  /** Connections that were closed with a handshake, or ended meanwhile by themselves. */
+  /** Connections that were gone before: closed, given up by `closeTimeoutMs`, or ended by themselves. */
   readonly closed: number
-  /** Connections that were cut off. */
+  /** Connections that were left at the deadline, and cut off. */
   readonly cut: number
 }
 
@@ -48,9 +49,15 @@ export function resolveDrainOptions(options: DrainOptions): Required<Record<keyo
   requireOptions(options, OPTIONS)
   const deadlineMs = milliseconds('deadlineMs', options.deadlineMs, DEADLINE_MS)
   const spreadMs = options.spreadMs === 0 ? 0 : milliseconds('spreadMs', options.spreadMs, 0)
-  if (spreadMs > deadlineMs)
+  const { code = 1001, reason = REASON } = options
+  try {
+    checkFrame({ type: 'close', code, reason })
+  } catch (cause) {
+    throw new UsageError('WS_BAD_OPTION', 'code and reason must be what a Close frame can carry', { cause })
+  }
+  if (spreadMs > deadlineMs || spreadMs === Infinity)
     throw new UsageError('WS_BAD_OPTION', 'spreadMs must not be longer than deadlineMs')
-  return { deadlineMs, spreadMs, code: options.code ?? 1001, reason: options.reason ?? REASON }
+  return { deadlineMs, spreadMs, code, reason }
 }
 
 /** Tells all to go, one after the other; settles when all are gone. */

@@ -7,9 +7,9 @@
 import type { Duplex } from 'node:stream'
 import { warn } from '../behaviour/ending.js'
 import type { AnyBehaviour } from '../behaviour/callbacks.js'
+import { requireKeys } from '../behaviour/result-check.js'
+import { after } from '../transport/clock.js'
 import { chosenDeflate } from '../transport/compression.js'
-import { AbortError } from '../transport/abort-error.js'
-import { ConnectionError } from '../transport/connection-error.js'
 import { remoteName } from '../transport/door.js'
 import { headerList } from '../transport/header-list.js'
 import { runPhase } from '../transport/phase.js'
@@ -89,6 +89,19 @@ export class Gate {
     if (leave !== null) void this.#decide(stream, head, rest, leave)
   }
 
+  /** A stream that somebody else should take. Whoever does not write to it within the handshake's time does not want it. */
+  leaveToOthers(stream: Duplex): void {
+    const leave = this.#enter(stream)
+    if (leave === null) return
+    const { handshakeTimeoutMs, socket } = this.#host.settings
+    const written = (stream as { bytesWritten?: number }).bytesWritten
+    const stop = after(socket.clock, handshakeTimeoutMs, () => {
+      leave()
+      if ((stream as { bytesWritten?: number }).bytesWritten === written) discard(stream)
+    })
+    stream.once('close', stop)
+  }
+
   #enter(stream: Duplex): (() => void) | null {
     swallowErrors(stream)
     const leave = this.#halfOpen.enter(addressOf(stream))
@@ -119,12 +132,13 @@ export class Gate {
       if (free === null || this.#host.closed()) throw refusal(503)
       this.#admit(stream, { upgrade, behaviour, request, admission, rest, leave: free })
       free = null
+      stream.off('close', leave)
+      leave()
     } catch (error) {
+      // It counts until it has taken its refusal.
       this.#refuse(stream, error)
     } finally {
       free?.()
-      stream.off('close', leave)
-      leave()
     }
   }
 
@@ -135,8 +149,16 @@ export class Gate {
     context: (signal: AbortSignal) => Upgrade,
   ): Promise<{ readonly request: Upgrade; readonly admission: Admission<unknown> }> {
     const controller = new AbortController()
-    const onClose = (): void => controller.abort(new Error('the client has gone away'))
-    stream.once('close', onClose)
+    const gone = new Gone()
+    const onClose = (): void => controller.abort(gone)
+    // Who closes a page sends the end of its stream, and no reset. It must be read to be seen; what comes is kept for later.
+    const kept: Uint8Array[] = []
+    const onData = (chunk: Uint8Array): void => {
+      kept.push(chunk)
+      // Nobody has been let in yet: a client that does not wait for its 101 has sent enough.
+      if (kept.length >= EARLY_CHUNKS) stream.pause()
+    }
+    stream.once('close', onClose).once('end', onClose).on('data', onData).resume()
     try {
       const request = context(controller.signal)
       const { clock } = this.#host.settings.socket
@@ -144,21 +166,21 @@ export class Gate {
         clock,
         limitMs: this.#host.settings.handleUpgradeTimeoutMs,
         signal: controller.signal,
-        timeoutError: (limitMs: number) =>
-          new ConnectionError('WS_HANDSHAKE_TIMEOUT', remoteName(stream), { limitMs }),
+        timeoutError: (limitMs: number) => new SlowError(`handleUpgrade() took longer than ${limitMs} ms`),
       }
       const { value } = await runPhase<unknown>(limits, (resolve, reject) => {
         void (async () => behaviour.handleUpgrade!(request))().then(resolve, reject)
         return () => {}
       })
-      const answer = (value ?? {}) as Admission<unknown> | Refusal
+      const answer = requireAnswer(value)
       if (answer.status !== undefined) throw new Refused(answer)
       return { request, admission: answer }
     } catch (error) {
       controller.abort(error)
-      throw error
+      throw controller.signal.reason === gone ? gone : error
     } finally {
-      stream.off('close', onClose)
+      stream.off('close', onClose).off('end', onClose).off('data', onData).pause()
+      if (kept.length > 0) stream.unshift(Buffer.concat(kept))
     }
   }
 
@@ -200,7 +222,7 @@ export class Gate {
     const { handshakeTimeoutMs: limitMs, socket } = this.#host.settings
     const limits = { clock: socket.clock, limitMs }
     // Nobody is there any more.
-    if (error instanceof AbortError || stream.destroyed) return discard(stream)
+    if (error instanceof Gone || stream.destroyed) return discard(stream)
     try {
       if (error instanceof Refused) {
         const { status, headers = [], body, type = 'text/plain; charset=utf-8' } = error.answer
@@ -209,10 +231,10 @@ export class Gate {
           bytes: typeof body === 'string' ? new TextEncoder().encode(body) : (body ?? NOTHING),
         }
         refuse(stream, refusal(status, undefined, headerList(headers)), limits, given)
-      } else if (error instanceof HandshakeError) refuse(stream, error, limits)
+      } else if (error instanceof HandshakeError && error.response === null) refuse(stream, error, limits)
       else {
-        if (!(error instanceof ConnectionError))
-          warn('WS_HANDLE_UPGRADE_FAILED', 'handleUpgrade() threw', error)
+        if (!(error instanceof SlowError))
+          warn('WS_HANDLE_UPGRADE_FAILED', 'a client could not be let in', error)
         refuse(stream, refusal(500), limits)
       }
     } catch (cause) {
@@ -221,6 +243,34 @@ export class Gate {
       refuse(stream, refusal(500), limits)
     }
   }
+}
+
+/** The client has gone away while it was thought about. */
+class Gone extends Error {
+  constructor() {
+    super('the client has gone away')
+  }
+}
+
+class SlowError extends Error {}
+
+const ANSWER: Readonly<Record<string, true>> = {
+  subprotocol: true,
+  headers: true,
+  data: true,
+  pool: true,
+  status: true,
+  body: true,
+  type: true,
+}
+/** What a client may send before it has its answer, in reads of up to 64 KiB. */
+const EARLY_CHUNKS = 4
+
+/** Nothing lets in, and so does an answer whose every key is one: `false` and `{ statusCode: 403 }` must not. */
+function requireAnswer(value: unknown): Admission<unknown> | Refusal {
+  if (value === undefined || value === null) return {}
+  requireKeys('handleUpgrade', value, ANSWER)
+  return value
 }
 
 /** What `handleUpgrade` answered instead of letting a client in. */

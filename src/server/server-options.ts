@@ -23,7 +23,7 @@ export interface ServerOptions extends Omit<SocketOptions, 'maskKey'> {
   readonly origins?: Origins | undefined
   /** For the head of the request, and before that for the TLS handshake. Default 10,000 each. */
   readonly handshakeTimeoutMs?: number | undefined
-  /** For `handleUpgrade`. Default 10,000. */
+  /** For `handleUpgrade`, and then for `init`. Default 10,000. */
   readonly handleUpgradeTimeoutMs?: number | undefined
   readonly headLimits?: Partial<HeadLimits> | undefined
   /** How many connections there may be; others are answered with 503. Default 65,536. */

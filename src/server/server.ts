@@ -6,15 +6,19 @@ import { warn } from '../behaviour/ending.js'
 import { ProcessCore } from '../behaviour/process-core.js'
 import type { NamedProcess } from '../behaviour/process-ref.js'
 import { requireBehaviour } from '../behaviour/require-behaviour.js'
+import type { RequestHead } from '../handshake/index.js'
 import { UsageError } from '../protocol/index.js'
 import { type AddressInfo, openDoor, type TlsOptions } from '../transport/door.js'
+import { after } from '../transport/clock.js'
 import { type NodeRequest, requestHead } from '../transport/listen.js'
+import { swallowErrors } from '../transport/stream-events.js'
 import { drainAll, type Drained, type DrainOptions, resolveDrainOptions } from './drain.js'
 import { type Admitted, type AnyServerBehaviour, Gate } from './gate.js'
 import { Lifetimes } from './lifetimes.js'
 import { Pools, type PoolStatistics } from './pools.js'
 import { Routes } from './routes.js'
 import type { ServerBehaviour } from './server-behaviour.js'
+import { pathOf } from './upgrade-context.js'
 import {
   resolveServerOptions,
   SERVER_OPTIONS,
@@ -133,16 +137,42 @@ export function attach<State, Data = undefined, Cast = never, Call = never, Answ
 ): Server {
   requireKnown(options, SERVER_OPTIONS)
   const server = new ProcessServer(options as ServerOptions & AnyService)
-  const onUpgrade = (request: NodeRequest, stream: Duplex, rest: Uint8Array): void => {
-    const head = requestHead(request)
-    if (http.listenerCount('upgrade') > 1 && !server.serves(head.target)) return
-    server.gate.take(stream, head, rest)
+  const guests = guestsOf(http)
+  const guest: Guest = {
+    serves: target => server.serves(target),
+    take: (stream, head, rest) => server.gate.take(stream, head, rest),
   }
+  const onUpgrade = (request: NodeRequest, stream: Duplex, rest: Uint8Array): void => {
+    swallowErrors(stream)
+    const head = requestHead(request)
+    // Of several servers of ours, the one that was attached last and has the route answers, else the first says that there is none.
+    const chosen = [...guests].findLast(one => one.serves(head.target)) ?? [...guests][0]
+    if (chosen !== guest) return
+    if (!guest.serves(head.target) && http.listenerCount('upgrade') > guests.size)
+      server.gate.leaveToOthers(stream)
+    else guest.take(stream, head, rest)
+  }
+  guests.add(guest)
   http.on('upgrade', onUpgrade)
   server.onClose = () => {
+    guests.delete(guest)
     http.off('upgrade', onUpgrade)
   }
   return server
+}
+
+/** One `attach()` among others on the same server. */
+interface Guest {
+  serves(target: string): boolean
+  take(stream: Duplex, head: RequestHead, rest: Uint8Array): void
+}
+
+const allGuests = new WeakMap<EventEmitter, Set<Guest>>()
+
+function guestsOf(http: EventEmitter): Set<Guest> {
+  let guests = allGuests.get(http)
+  if (guests === undefined) allGuests.set(http, (guests = new Set()))
+  return guests
 }
 
 type AnyService = { readonly behaviour?: unknown; readonly routes?: Readonly<Record<string, Endpoint>> }
@@ -190,9 +220,9 @@ class ProcessServer implements Server {
     this.#pools.pool(pool).max = max
   }
 
-  /** Whether a route takes this path. */
+  /** Whether a route takes this path, and somebody is still let in. */
   serves(target: string): boolean {
-    return this.#routes.find(target.split('?', 1)[0]) !== null
+    return this.#drained === null && this.#routes.find(pathOf(target)) !== null
   }
 
   async drain(options: DrainOptions = {}): Promise<Drained> {
@@ -229,8 +259,12 @@ class ProcessServer implements Server {
       if (reason.type === 'crash')
         warn('WS_PROCESS_CRASHED', 'a callback of a server process failed', reason.error)
     })
+    const { handleUpgradeTimeoutMs: limitMs } = this.settings
+    const stopTimer = after(this.settings.socket.clock, limitMs, () => {
+      void core.stop(new Error(`init() took longer than ${limitMs} ms`))
+    })
     // What it rejects with is the reason of its end.
-    core.adopt(socket, connection).catch(() => {})
+    core.adopt(socket, connection).then(stopTimer, stopTimer)
     socket.start(rest)
   }
 }

@@ -50,7 +50,8 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
   readonly outgoing: Outgoing
 
   readonly #settings: SocketSettings
-  readonly #peer: string
+  /** @internal The other end as messages name it, `host:port`. */
+  readonly peer: string
   readonly #connection: Connection
   readonly #wire: Wire
   readonly #incoming: Incoming
@@ -70,7 +71,7 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
     this.subprotocol = origin.agreement.subprotocol ?? ''
     this.extensions = origin.agreement.extensions
     this.head = origin.head
-    this.#peer = origin.peer
+    this.peer = origin.peer
     this.#settings = settings
     this.#deflate = deflateOf(origin, settings.compress)
     this.#connection = new Connection(origin.role, { ...settings, transform: this.#deflate })
@@ -104,7 +105,7 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
     this.outgoing = new Outgoing(this.#connection, this.#wire, settings, {
       state: () => this.state,
       overflow: () => {
-        this.#overflow = new ConnectionError('WS_BUFFER_FULL', this.#peer)
+        this.#overflow = new ConnectionError('WS_BUFFER_FULL', this.peer)
         this.#incoming.end(this.#overflow)
         this.#destroy()
         return this.#overflow
@@ -288,9 +289,9 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
     const limitMs = timedOut ? this.#settings.closeTimeoutMs : null
     const loss = { cause, limitMs, terminated: this.#terminated, open: frames.sent === null }
     const wasClean = frames.sent !== null && frames.received !== null
-    const error = wasClean ? null : (this.#violation ?? this.#overflow ?? lossError(this.#peer, loss))
+    const error = wasClean ? null : (this.#violation ?? this.#overflow ?? lossError(this.peer, loss))
     this.#outcome = { ...frames, wasClean, error }
-    const lost = error ?? new ConnectionError('WS_CONNECTION_LOST', this.#peer, { phase: 'closing' })
+    const lost = error ?? new ConnectionError('WS_CONNECTION_LOST', this.peer, { phase: 'closing' })
     this.outgoing.fail(lost)
     this.#pings.fail(lost)
     this.#incoming.end(error)

@@ -442,3 +442,118 @@ void test('a refusal names what HTTP needs, and a request that is no upgrade get
   t.match(head, /^HTTP\/1\.1 426 /)
   t.equal(headerOf(head, 'Upgrade'), 'websocket')
 })
+
+void test('a client that answers no ping is let go, and the server goes on', async t => {
+  const clock = new VirtualClock()
+  const ended: unknown[] = []
+  const server = await serving(
+    t,
+    { terminate: ({ type, error }) => void ended.push([type, (error as { code?: string } | null)?.code]) },
+    { clock },
+  )
+  const deaf = await rawClient(t, server.port)
+  deaf.write(upgradeRequest())
+  await deaf.head()
+  await until(() => server.processes.size === 1, 'the process')
+  for (let ms = 0; ms < 40_000; ms += 10_000) {
+    for (let i = 0; i < 5; i++) await new Promise(resolve => setImmediate(resolve))
+    clock.advance(10_000)
+  }
+  await until(() => ended.length === 1, 'the end')
+  t.same(ended, [['keepalive-timeout', 'WS_KEEPALIVE_TIMEOUT']])
+  t.equal(server.statistics().count, 0)
+})
+
+void test('what is no answer of handleUpgrade lets nobody in', async t => {
+  const warnings = watchWarnings(t)
+  for (const answer of [false, 'no', 403, { statusCode: 403 }, { subprotocols: ['x'] }, []]) {
+    const server = await serving(t, { handleUpgrade: () => answer as never })
+    t.match(await refused(server.url), { status: 500 }, JSON.stringify(answer))
+  }
+  t.equal(warnings.length, 6)
+})
+
+void test('drain refuses what no Close frame can carry, and can be asked again', async t => {
+  const server = await serving(t, ECHO)
+  const socket = await client(t, server.url)
+  for (const bad of [
+    { code: 9999 },
+    { code: 1006 },
+    { reason: 'x'.repeat(200) },
+    { spreadMs: Infinity, deadlineMs: Infinity },
+  ]) {
+    await t.rejects(server.drain(bad), { code: 'WS_BAD_OPTION' }, JSON.stringify(bad))
+  }
+  t.equal(socket.state, 'open')
+  t.same(await server.drain(), { closed: 1, cut: 0 })
+})
+
+void test('what a client sent before it closed is delivered when init is done, and an end during init says why', async t => {
+  const got: unknown[] = []
+  let go: (() => void) | null = null
+  const server = await serving(t, {
+    init: ({ path }) =>
+      path === '/never'
+        ? new Promise<null>(() => {})
+        : new Promise<null>(resolve => (go = () => resolve(null))),
+    handleFrame: ({ data }) => void got.push(data),
+    terminate: ({ type }) => void got.push(type),
+  })
+  const socket = await client(t, server.url)
+  socket.write('one')
+  socket.write('two')
+  await socket.close()
+  go!()
+  await until(() => got.length === 3, 'all of it')
+  t.same(got, ['one', 'two', 'remote'])
+
+  const waiting = await client(t, `${server.url}/never`)
+  await until(() => server.processes.size === 1, 'the process')
+  void [...server.processes][0].stop(undefined, { code: 4000, reason: 'bye' })
+  t.match(await waiting.closed, { received: { code: 4000, reason: 'bye' } })
+  const more = await client(t, `${server.url}/never`)
+  await until(() => server.processes.size === 1, 'the next process')
+  await server.drain()
+  t.match(await more.closed, { received: { code: 1001 } })
+  t.equal(server.statistics().count, 0)
+})
+
+void test('an init that takes too long ends its client, which keeps its place until it is gone', async t => {
+  const clock = new VirtualClock()
+  const server = await serving(
+    t,
+    { init: () => new Promise<null>(() => {}) },
+    { clock, handleUpgradeTimeoutMs: 2000, maxConnections: 1 },
+  )
+  const socket = await client(t, server.url)
+  await until(() => server.processes.size === 1, 'the process')
+  t.equal(server.statistics().count, 1)
+  clock.advance(2000)
+  t.match(await socket.closed, { received: { code: 1011 } })
+  await until(() => server.statistics().count === 0, 'its place')
+})
+
+void test('an upgrade that nobody wants ends, also beside others, and a reset of it harms nobody', async t => {
+  const clock = new VirtualClock()
+  const http = createServer()
+  const port = await serve(t, http)
+  const one = attach(http, { clock, routes: { '/one': endpoint(ECHO) } })
+  const two = attach(http, { clock, routes: { '/two': endpoint(ECHO) } })
+  t.teardown(() => Promise.all([one.close(), two.close()]))
+  t.match(await refused(`ws://127.0.0.1:${port}/nowhere`), { status: 404 })
+  await client(t, `ws://127.0.0.1:${port}/one`)
+  await client(t, `ws://127.0.0.1:${port}/two`)
+  http.on('upgrade', () => {})
+  const peer = await rawClient(t, port)
+  peer.write(upgradeRequest([], '/nowhere'))
+  await until(() => one.handshakes + two.handshakes === 1, 'it to wait')
+  clock.advance(10_000)
+  await peer.ended
+  const other = await rawClient(t, port)
+  other.write(upgradeRequest([], '/nowhere'))
+  await until(() => one.handshakes + two.handshakes === 1, 'it to wait')
+  other.reset()
+  await until(() => one.handshakes + two.handshakes === 0, 'it to be gone')
+  const again = await client(t, `ws://127.0.0.1:${port}/two`)
+  t.equal(again.state, 'open')
+})
