@@ -46,7 +46,7 @@ export let output: Buffer = Buffer.allocUnsafeSlow(OUTPUT_BYTES)
 /** What a stream object takes besides zlib's own memory and its first output buffer. */
 const STREAM_BYTES = 4 * 1024
 /** Of jobs: what is inflated is larger. */
-const CHUNK_BYTES = { deflate: 16 * 1024, inflate: 64 * 1024 } as const
+const CHUNK_BYTES = { deflate: 32 * 1024, inflate: 64 * 1024 } as const
 const CLOSED_MS = 1000
 const noop = (): void => {}
 
