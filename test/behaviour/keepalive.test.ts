@@ -64,7 +64,7 @@ t.test(
       t.match(status, { phase: 'open', wasClean: false, attempt: 1, target: PEER, unsent: [] })
       t.same([status.sent, status.received, status.httpResponse], [null, null, null])
       t.match(status.error, { name: 'ConnectionError', code: 'WS_KEEPALIVE_TIMEOUT', phase: 'open' })
-      t.match(status.error?.message, `peer.test did not answer the keepalive pings (${limitMs} ms)`)
+      t.match(status.error?.message, `peer.test:80 did not answer the keepalive pings (${limitMs} ms)`)
       t.match(reason, { type: 'keepalive-timeout', normal: false, error: status.error })
       await scene.cut()
       scene.empty()
