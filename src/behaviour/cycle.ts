@@ -65,6 +65,8 @@ export class Cycle {
   #expected: Socket | null = null
   #opened = 0
   #failures = 0
+  /** How many attempts have failed whose turn to be told has not come. */
+  #untold = 0
   #last: DisconnectStatus | null = null
 
   constructor(target: StartTarget, host: CycleHost) {
@@ -82,6 +84,7 @@ export class Cycle {
         const { url } = this.#connector
         // Whoever waits for this attempt is told now: when its turn comes there may be another.
         host.unconnected(error)
+        this.#untold++
         host.serial.receive({ kind: 'connection', run: () => this.#fail(error, url) })
       },
     })
@@ -199,8 +202,8 @@ export class Cycle {
     if (stop !== undefined) return () => this.#host.end(stop === true ? causeOf(status) : stopCause(stop))
     if (typeof reconnect === 'object' && reconnect.target !== undefined)
       this.#connector.target = reconnect.target
-    // Somebody did it already, with `connect()`.
-    if (this.#connector.connecting || this.session !== null) return () => {}
+    // Somebody did it already, with `connect()`. Where that has failed meanwhile, what is told next decides.
+    if (this.#connector.connecting || this.session !== null || this.#untold > 0) return () => {}
     if (stay === true) {
       return () => {
         this.#idle = true
@@ -275,6 +278,7 @@ export class Cycle {
   }
 
   #fail(error: Error, target: string): Promise<void> | null {
+    this.#untold--
     this.#failures++
     const context = { attempt: this.#failures, target }
     if (this.#opened === 0 && this.#last === null && !this.#handlesInitialFailure) {

@@ -215,6 +215,38 @@ t.test('connect() while handleDisconnect still thinks is an attempt of its own',
   await scene.over(process)
 })
 
+t.test(
+  'connect() while handleDisconnect still thinks, that fails before it has answered: told, then decided',
+  async t => {
+    const scene = new Scene(t)
+    const { clock } = scene.network
+    // `stop` counts at once; nothing, said to the lost connection, is overtaken: the failed attempt is told, and decides.
+    const process = await scene.start({}, async ({ phase }) => {
+      await new Promise<void>(resolve => void clock.setTimeout(resolve, 500))
+      return { stop: phase }
+    })
+    const undecided = await scene.start({}, async () => {
+      await new Promise<void>(resolve => void clock.setTimeout(resolve, 500))
+    })
+    scene.server.down()
+    for (const link of scene.network.links) link.reset()
+    await scene.network.advance(100)
+    for (const one of [process, undecided]) {
+      t.match(await failure(scene.network.run(one.connect())), { code: 'WS_CONNECT_FAILED' })
+    }
+    await scene.network.advance(1000)
+    t.match(await scene.network.run(undecided.ended), {
+      type: 'error',
+      error: { code: 'WS_CONNECT_FAILED' },
+    })
+    t.match(await scene.network.run(process.ended), { type: 'stop', value: 'open' })
+    t.same(
+      scene.statuses.map(({ phase }) => phase),
+      ['open', 'open', 'tcp'],
+    )
+  },
+)
+
 t.test('connect() inside handleDisconnect is at once, and its answer is not needed', async t => {
   const scene = new Scene(t)
   const process = await scene.start({ reconnect: STEADY }, (_status, self) => self.connect())
