@@ -16,7 +16,7 @@ import { BadResponseError } from './bad-response-error.js'
 import type { ConnectionInfo, ProcessStatus } from './behaviour.js'
 import { connectionInfo } from './connection-info.js'
 import { Connector } from './connector.js'
-import { type DisconnectStatus, failedStatus, lostStatus } from './disconnect-status.js'
+import { type DisconnectStatus, failedStatus, lostStatus, withoutFrames } from './disconnect-status.js'
 import { causeOf, stopCause } from './end-cause.js'
 import type { Cause } from './ending.js'
 import type { EventStream } from './events.js'
@@ -293,9 +293,4 @@ export class Cycle {
     this.#host.events.publish({ type: 'disconnect', status })
     return this.#host.handleDisconnect(status)
   }
-}
-
-/** A status that may be kept: its frames were handed back, and are nobody's any more. */
-function withoutFrames(status: DisconnectStatus): DisconnectStatus {
-  return status.unsent.length === 0 ? status : { ...status, unsent: [] }
 }

@@ -126,3 +126,8 @@ function isEnd(error: Error | null): boolean {
 function bare(type: DisconnectType): DisconnectReason {
   return { type, normal: false, code: null, text: '' }
 }
+
+/** A status that may be kept: its frames were handed back, and are nobody's any more. */
+export function withoutFrames(status: DisconnectStatus): DisconnectStatus {
+  return status.unsent.length === 0 ? status : { ...status, unsent: [] }
+}
