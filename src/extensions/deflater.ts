@@ -79,21 +79,23 @@ export class Deflater implements OutgoingTransform {
     return result
   }
 
-  prepared(message: PreparedMessage): Uint8Array | null {
-    const { windowBits, level, memLevel, strategy } = this.#options
-    const key = `deflate ${windowBits} ${level} ${memLevel} ${strategy}`
-    // What the peer's window will have, this side's has not.
-    this.#drop()
-    this.#history?.clear()
-    this.owned = true
+  preparedNow(message: PreparedMessage): Uint8Array | null {
+    const key = this.#key
     const { payload } = message
-    const bytes = message.transformed(key)
-    if (bytes !== undefined) return bytes
-    if (payload.length <= SYNC_BYTES) {
-      const made = withoutTrailer(deflate(payload, this.#options))
-      message.keep(key, made)
-      return made
-    }
+    let bytes = message.transformed(key)
+    if (bytes === undefined && payload.length > SYNC_BYTES) return null
+    // What the peer's window will have, this side's has not.
+    this.#afterPrepared()
+    if (bytes === undefined) message.keep(key, (bytes = withoutTrailer(deflate(payload, this.#options))))
+    return bytes
+  }
+
+  prepared(message: PreparedMessage): Uint8Array | null {
+    const bytes = this.preparedNow(message)
+    if (bytes !== null) return bytes
+    const key = this.#key
+    this.#afterPrepared()
+    const { payload } = message
     const first = message.wait(key, () => {
       if (this.#closed) return
       this.#result = message.transformed(key)!
@@ -101,6 +103,17 @@ export class Deflater implements OutgoingTransform {
     })
     if (first) prepareLater(payload, this.#options, made => message.keep(key, made))
     return null
+  }
+
+  get #key(): string {
+    const { windowBits, level, memLevel, strategy } = this.#options
+    return `deflate ${windowBits} ${level} ${memLevel} ${strategy}`
+  }
+
+  #afterPrepared(): void {
+    this.#drop()
+    this.#history?.clear()
+    this.owned = true
   }
 
   /** Gives back all memory; a job that is running is the last. */

@@ -6,8 +6,7 @@
 //   send…(), close() ─▶ OutgoingMessages ─▶ FrameEncoder ─▶ takeOutput()
 //   automatic pongs ─────────────────────────────▲
 //
-// An extension may need time for a message: then what is behind it waits, until `advance` is called.
-// The state is derived from two nullable Close frames, the one sent and the one received, and "the transport ended".
+// The state is derived: from the Close frames sent and received, and "the transport ended".
 import { ChunkQueue } from './chunk-queue.js'
 import { CloseCode, type CloseFrame } from './close-code.js'
 import type { CloseOutcome, Shutdown } from './close-outcome.js'
@@ -35,7 +34,8 @@ export class Connection {
   readonly #decoder: FrameDecoder
   readonly #assembler: MessageAssembler
   readonly #encoder: FrameEncoder
-  readonly #outgoing: OutgoingMessages
+  /** @internal For the transport: what is sent, before it is encoded. */
+  readonly outgoing: OutgoingMessages
   readonly #autoPong: boolean
   readonly #pongs: PongQueue
   readonly #waiting = new ChunkQueue()
@@ -59,7 +59,7 @@ export class Connection {
     this.#decoder = new FrameDecoder(role, rsv)
     this.#assembler = new MessageAssembler(limits, transform?.incoming)
     this.#encoder = new FrameEncoder(role, maskKey)
-    this.#outgoing = new OutgoingMessages(role, this.#encoder, transform?.outgoing ?? null, rsv)
+    this.outgoing = new OutgoingMessages(role, this.#encoder, transform?.outgoing ?? null, rsv)
     this.#autoPong = autoPong
     this.#pongs = new PongQueue(this.#encoder, limits.maxPendingPongs)
   }
@@ -75,7 +75,7 @@ export class Connection {
     // 7.1.7: after a failure nothing more is expected of the peer.
     if (this.#failed) return 'end'
     // Our Close may wait behind a message that is not ready; a peer that has ended its side may still read both.
-    if (this.#outgoing.holding) return 'none'
+    if (this.outgoing.holding) return 'none'
     if (this.#ended) return 'end'
     if (this.#sent === null) return 'none'
     // 7.1.1: the server closes the TCP connection first, so that it holds the TIME_WAIT state.
@@ -87,24 +87,30 @@ export class Connection {
     return { sent: this.#sent, received: this.#received, initiator: this.#initiator }
   }
 
-  /** Bytes that `takeOutput()` would return, and those of messages that are not ready for it yet. */
+  /** Bytes that `takeOutput()` would return, and those that are not ready for it yet. */
   get pendingBytes(): number {
-    return this.#encoder.pendingBytes + this.#outgoing.heldBytes + this.#pongs.lateBytes
+    return this.#encoder.pendingBytes + this.outgoing.heldBytes + this.#pongs.lateBytes
   }
 
   /** How many messages, fragments and control frames were sent, automatic pongs not counted. */
   get accepted(): number {
-    return this.#outgoing.accepted
+    return this.outgoing.accepted
   }
 
   /** How many of those, from the first on, `takeOutput()` has returned or would return. */
   get encoded(): number {
-    return this.#outgoing.encoded
+    return this.outgoing.encoded
   }
 
   /** True while an extension works on a message that has arrived. */
   get decoding(): boolean {
     return this.#input === 'some' && this.#assembler.waiting
+  }
+
+  /** True when it is open and nothing of it is unfinished: a new one in its place would go on in the same way. */
+  get atRest(): boolean {
+    if (this.#input !== 'none' || this.midMessage || this.state !== 'open') return false
+    return this.#decoder.atRest && this.outgoing.atRest && this.pendingBytes === 0
   }
 
   /** True while a message has arrived in part. */
@@ -115,7 +121,6 @@ export class Connection {
   /**
    * Takes the next bytes from the peer, and ownership of them: `chunk` is unmasked in place, and later events alias it.
    * Never throws for what the peer sent.
-   *
    * @throws UsageError `WS_AFTER_END` after `receiveEnd()`.
    */
   receive(chunk: Uint8Array): void {
@@ -126,7 +131,7 @@ export class Connection {
     } else if (this.#input === 'some') this.#waiting.push(chunk)
   }
 
-  /** The peer ended its side of the transport. Idempotent. What it sent before can still be pulled. */
+  /** The peer ended its side. Idempotent. What it sent before can still be pulled. */
   receiveEnd(): void {
     this.#ended = true
   }
@@ -172,41 +177,36 @@ export class Connection {
   sendText(data: string, compress?: boolean): void {
     requireString(data)
     this.#checkOpen()
-    this.#outgoing.message(Opcode.Text, data, compress)
+    this.outgoing.message(Opcode.Text, data, compress)
   }
 
   /**
-   * Sends a binary message. The bytes are never written to; a server's large payload is referred to until
-   * `takeOutput()`'s segments were written, so leave it unchanged until then.
-   *
-   * @param compress as for `sendText`.
-   * @throws UsageError `WS_NOT_OPEN`, or `WS_BAD_SEQUENCE` inside a fragmented message.
+   * Sends a binary message. The bytes are never written to; a server's large payload is referred to until the segments of
+   * `takeOutput()` were written, so leave it unchanged until then. For `compress` and what it throws see `sendText`.
    */
   sendBinary(data: Uint8Array, compress?: boolean): void {
     requireBytes(data)
     this.#checkOpen()
-    this.#outgoing.message(Opcode.Binary, data, compress)
+    this.outgoing.message(Opcode.Binary, data, compress)
   }
 
   /** Sends a message that was prepared for many; `compress` goes before its own. @throws UsageError as `sendText`. */
   sendPrepared(message: PreparedMessage, compress?: boolean): void {
     this.#checkOpen()
-    this.#outgoing.prepared(message, compress)
+    this.outgoing.prepared(message, compress)
   }
 
   /**
-   * Sends one fragment of a message: the first says `text` or `binary`, the others `continuation`, the last has `fin`
-   * (5.4). Control frames may be sent in between, other messages may not. A text goes in strings or in UTF-8 bytes; a
-   * character may be cut between two of either.
+   * Sends one fragment of a message: the first says `text` or `binary`, the others `continuation`, the last has `fin` (5.4).
+   * Control frames may come in between, other messages may not. A text goes in strings or UTF-8 bytes, cut anywhere.
    *
-   * @param compress decides for the whole message, at its first fragment; by default every fragmented message is transformed
-   * where messages are.
+   * @param compress decides for the whole message, at its first fragment; by default as for all messages.
    * @throws UsageError `WS_NOT_OPEN`, `WS_BAD_SEQUENCE`, or `WS_BAD_DATA` when text bytes are not UTF-8.
    */
   sendFragment(kind: FragmentKind, data: string | Uint8Array, fin: boolean, compress?: boolean): void {
     if (typeof data !== 'string') requireBytes(data)
     this.#checkOpen()
-    this.#outgoing.fragment(kind, data, fin, compress)
+    this.outgoing.fragment(kind, data, fin, compress)
   }
 
   /** Sends a Ping with at most 125 bytes (5.5.2). @throws UsageError `WS_NOT_OPEN`, `WS_CONTROL_PAYLOAD`. */
@@ -231,7 +231,7 @@ export class Connection {
 
   /** The extension may be done with a message (`MessageTransform.onReady`). Then pull events and take output again. */
   advance(): void {
-    this.#outgoing.advance()
+    this.outgoing.advance()
   }
 
   /** Drains what must be written now, in order. Call after every receive, send and close. */
@@ -268,8 +268,8 @@ export class Connection {
     this.#failed = true
     this.#discardInput()
     // What waits for the extension is lost with the connection, a Close of ours too.
-    const closed = this.#sent !== null && !this.#outgoing.holding
-    this.#outgoing.drop()
+    const closed = this.#sent !== null && !this.outgoing.holding
+    this.outgoing.drop()
     if (!closed) {
       this.#sent = { code: violation.closeCode, reason: violation.message }
       this.#initiator ??= 'local'
@@ -283,13 +283,13 @@ export class Connection {
     this.#pongs.flush()
     this.#sent = frame
     this.#initiator = initiator
-    this.#outgoing.control(Opcode.Close, payload)
+    this.outgoing.control(Opcode.Close, payload)
   }
 
   #sendControl(opcode: Opcode, data: Uint8Array): void {
     requireControl(data)
     this.#checkOpen()
-    this.#outgoing.control(opcode, data)
+    this.outgoing.control(opcode, data)
   }
 
   /** 5.5.1: MUST NOT send any more data frames after sending a Close frame. */

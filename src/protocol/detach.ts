@@ -1,7 +1,8 @@
 // Strategy: a small payload is copied to the JavaScript heap. The cheapest way there is, as measured on Node 20: gather it in
 // a scratch memory, by words where the chunk has a `DataView`, and let the constructor copy a view of the right length that
 // was made once. An array filled by a loop costs half as much again, `slice` of a fresh view twice as much.
-import { type FramePiece, pieceView } from './frame-decoder.js'
+import { pieceView } from './frame-decoder.js'
+import type { FramePiece } from './frame-piece.js'
 import { dataView } from './mask.js'
 import { allocate, view } from './runtime.js'
 

@@ -11,34 +11,12 @@
 //
 // Code that has met two classes of `Uint8Array` runs at half its speed from then on, so all memory of our own is of the
 // class that chunks have (`allocate`).
+import type { FramePiece } from './frame-piece.js'
 import { MAX_CONTROL_PAYLOAD_BYTES, Opcode, type Role } from './opcode.js'
-import { dataView, isAscii, rotateKey, xorMask } from './mask.js'
+import { dataView, isAscii, rotateKey, SIMD_BYTES, xorMask, xorWhole } from './mask.js'
+import { BLOCK_BYTES, wasmXor } from './mask-wasm.js'
 import { allocate, EMPTY } from './runtime.js'
 import { ProtocolViolation } from './violation.js'
-
-/** Part of one frame's payload, already unmasked: `chunk[start, end)`. The decoder reuses the object. */
-export interface FramePiece {
-  readonly opcode: Opcode
-  readonly fin: boolean
-  /** RSV1 is 4, RSV2 is 2, RSV3 is 1; always 0 unless an extension allowed them. */
-  readonly rsv: number
-  readonly chunk: Uint8Array
-  /** The memory behind `chunk`, once somebody asked for it, and where the chunk begins in it. See `pieceView`. */
-  buffer: ArrayBufferLike | null
-  base: number
-  /** A `DataView` over `chunk`, where there is one. */
-  readonly words: DataView | null
-  readonly start: number
-  readonly end: number
-  /** Payload bytes of the whole frame, as its header declares; may be over 2^32. */
-  readonly frameBytes: number
-  /** True on the first piece of a frame. */
-  readonly first: boolean
-  /** True on the piece that ends its frame. A frame in one piece is both first and last. */
-  readonly last: boolean
-  /** True when the decoder knows, at no cost, that every byte of this piece is below 128. */
-  readonly ascii: boolean
-}
 
 type MutablePiece = { -readonly [K in keyof FramePiece]: FramePiece[K] }
 
@@ -79,6 +57,7 @@ export class FrameDecoder {
       chunk: EMPTY,
       buffer: null,
       base: 0,
+      view: null,
       words: null,
       start: 0,
       end: 0,
@@ -88,6 +67,11 @@ export class FrameDecoder {
       ascii: false,
     }
     this.piece = this.#piece
+  }
+
+  /** True between two frames. */
+  get atRest(): boolean {
+    return this.#piece.last && this.#headerBytes === 0
   }
 
   /**
@@ -100,7 +84,7 @@ export class FrameDecoder {
     const piece = this.#piece
     piece.words = null
     piece.chunk = chunk
-    piece.buffer = null
+    piece.buffer = piece.view = null
   }
 
   /**
@@ -132,6 +116,7 @@ export class FrameDecoder {
         piece.frameBytes = length
         piece.first = true
         piece.ascii = false
+        piece.view = null
         if (piece.words === null && chunk.length >= MANY_FRAMES_BYTES) piece.words = dataView(chunk)
         if (masked) {
           const key =
@@ -171,7 +156,7 @@ export class FrameDecoder {
     this.#at = 0
     this.#piece.words = null
     this.#piece.chunk = EMPTY
-    this.#piece.buffer = null
+    this.#piece.buffer = this.#piece.view = null
     return false
   }
 
@@ -274,7 +259,13 @@ export class FrameDecoder {
     piece.end = end
     piece.last = taken === remaining
     piece.ascii = false
+    piece.view = null
     if (this.#expectMask && taken !== 0) {
+      // The view that the module wants will be the message's own.
+      if (taken >= SIMD_BYTES && taken <= BLOCK_BYTES && piece.last && piece.first && wasmXor() !== null) {
+        piece.ascii = isAscii(xorWhole(pieceView(piece), chunk, start, this.#key, piece.words))
+        return true
+      }
       if (piece.words === null && taken >= WORDS_FROM_BYTES && taken < WORDS_TO_BYTES) {
         piece.words = dataView(chunk)
       }
@@ -286,13 +277,15 @@ export class FrameDecoder {
   }
 }
 
-/** The payload of a piece as a view. Asking a chunk for its memory costs as much as a view, so it is asked once. */
+/** The payload of a piece as a view, the same each time. Asking a chunk for its memory costs as much as a view, so it is asked once. */
 export function pieceView(piece: FramePiece): Uint8Array {
+  if (piece.view !== null) return piece.view
   if (piece.buffer === null) {
     piece.buffer = piece.chunk.buffer
     piece.base = piece.chunk.byteOffset
   }
-  return new Uint8Array(piece.buffer, piece.base + piece.start, piece.end - piece.start)
+  piece.view = new Uint8Array(piece.buffer, piece.base + piece.start, piece.end - piece.start)
+  return piece.view
 }
 
 function readUint32(bytes: Uint8Array, at: number): number {

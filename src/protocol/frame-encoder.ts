@@ -216,7 +216,10 @@ export class FrameEncoder {
     if (bytes === 0) endStretch(this.#slab)
     else {
       // Not a plain view: a stream of Node's would make a `Buffer` of it.
-      this.#segments.push(this.#slab.bytes.subarray(this.#start, this.#end))
+      const segment = this.#slab.bytes.subarray(this.#start, this.#end)
+      // The first `push` makes room for many, and mostly there is one.
+      if (this.#segments.length === 0) this.#segments = [segment]
+      else this.#segments.push(segment)
       this.#segmentBytes += bytes
     }
     this.#slab = null

@@ -11,7 +11,8 @@ import { wasmXor } from './mask-wasm.js'
 import { view } from './runtime.js'
 
 const WORDS_BYTES = 8
-const SIMD_BYTES = 1024
+/** From here on it is the module's business. */
+export const SIMD_BYTES = 1024
 
 /** A `DataView` over `bytes`, for `xorMask`. */
 export function dataView(bytes: Uint8Array): DataView {
@@ -65,6 +66,23 @@ export function xorMask(
     high |= a
   }
   return at === end ? high : high | xorBytes(bytes, at, end, key)
+}
+
+/**
+ * As `xorMask` for `whole`, a view of `bytes` from `start` on that somebody has anyway, of at least `SIMD_BYTES` and where there is the
+ * module. Nothing but the module meets the view, since it may be of another class.
+ */
+export function xorWhole(
+  whole: Uint8Array,
+  bytes: Uint8Array,
+  start: number,
+  key: number,
+  words: DataView | null,
+): number {
+  const { length } = whole
+  const blocks = length & ~63
+  const high = wasmXor()!(whole, 0, whole, 0, blocks, key) === 0 ? 0 : 0x80
+  return blocks === length ? high : high | xorMask(bytes, start + blocks, start + length, key, words)
 }
 
 /**

@@ -12,7 +12,8 @@
 //
 // A message that ends as parts is joined. A text is joined in one scratch buffer for the whole process, since only its
 // string leaves, and so it never gets final memory: fresh memory costs far more than the copying does.
-import { type FramePiece, pieceView } from './frame-decoder.js'
+import { pieceView } from './frame-decoder.js'
+import type { FramePiece } from './frame-piece.js'
 import { allocate, decodeAscii, decodeUtf8, EMPTY, view } from './runtime.js'
 
 const SLAB_BYTES = 64 * 1024

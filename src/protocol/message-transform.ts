@@ -46,6 +46,8 @@ export interface OutgoingTransform {
    * @returns null for "not yet", as `encode`.
    */
   prepared(message: PreparedMessage): Uint8Array | null
+  /** The same, where it can be had at once; null, and nothing has begun, where it cannot. */
+  preparedNow(message: PreparedMessage): Uint8Array | null
 }
 
 /** What a negotiated extension does to data messages. RFC 6455, section 9; for example RFC 7692. */

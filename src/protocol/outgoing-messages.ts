@@ -25,8 +25,6 @@ interface Held {
   readonly bytes: number
 }
 
-/** A message that refers to no other one hardly gets smaller when it is shorter than this. */
-const ALONE_BYTES = 1024
 /** What one costs besides its bytes. */
 const HELD_BYTES = 64
 /** So many that went are forgotten in one go. */
@@ -73,6 +71,21 @@ export class OutgoingMessages {
   /** True while something waits. */
   get holding(): boolean {
     return this.#held.length > this.#head
+  }
+
+  /** True while a message is being taken in fragments. */
+  get sendingFragments(): boolean {
+    return this.#fragments.unfinished
+  }
+
+  /** True between two messages, when nothing waits. */
+  get atRest(): boolean {
+    return !this.holding && !this.sendingFragments
+  }
+
+  /** So many frames have left in another way. */
+  count(frames: number): void {
+    this.#accepted += frames
   }
 
   /** Payload bytes of what waits. */
@@ -122,10 +135,8 @@ export class OutgoingMessages {
   prepared(message: PreparedMessage, transform: boolean | undefined): void {
     this.#requireWhole()
     this.#accepted++
-    const opcode = message.type === 'text' ? Opcode.Text : Opcode.Binary
-    const { payload } = message
-    const wish = transform ?? message.compress ?? (payload.length < ALONE_BYTES ? false : undefined)
-    const transformed = this.#transform !== null && this.#wanted(opcode, true, payload.length, wish)
+    const { opcode, payload } = message
+    const transformed = message.transforms(this.#transform, transform)
     this.#put({ opcode, fin: true, data: message, transformed, bytes: payload.length })
   }
 
@@ -231,7 +242,7 @@ export class OutgoingMessages {
     const rsv = transformed ? this.#rsv : 0
     // 5.3: a client's frames are masked, each with a key of its own.
     if (this.#role === 'client') this.#encoder.bytes(opcode, true, payload, rsv)
-    else this.#encoder.prebuilt(message.frame(payload, bytes => this.#encoder.frame(opcode, bytes, rsv)))
+    else this.#encoder.prebuilt(message.frame(payload, rsv))
   }
 }
 

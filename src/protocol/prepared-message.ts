@@ -1,5 +1,12 @@
+import { FrameEncoder } from './frame-encoder.js'
+import type { MessageTransform, OutgoingTransform } from './message-transform.js'
+import { Opcode } from './opcode.js'
 import { allocate, utf8Length, writeUtf8 } from './runtime.js'
 import { UsageError } from './usage-error.js'
+
+const server = new FrameEncoder('server', null)
+/** A message that refers to no other one hardly gets smaller when it is shorter than this. */
+const ALONE_BYTES = 1024
 
 /** How a message is prepared. */
 export interface PrepareOptions {
@@ -43,6 +50,25 @@ export class PreparedMessage {
     return this.#payload
   }
 
+  /** @internal The opcode of its frame. */
+  get opcode(): typeof Opcode.Text | typeof Opcode.Binary {
+    return this.type === 'text' ? Opcode.Text : Opcode.Binary
+  }
+
+  /** @internal Whether it goes through this transform. @param wish - what who sends it says of it. */
+  transforms(transform: OutgoingTransform | null, wish: boolean | undefined = this.compress): boolean {
+    const { length } = this.payload
+    if (transform === null || length === 0) return false
+    return wish ?? (length >= ALONE_BYTES && length >= transform.threshold)
+  }
+
+  /** @internal The whole frame in which a server sends it on such a connection; null when that takes a while. */
+  serverFrame(transform: MessageTransform | null): Uint8Array | null {
+    if (transform === null || !this.transforms(transform.outgoing)) return this.frame(this.payload, 0)
+    const payload = transform.outgoing.preparedNow(this)
+    return payload === null ? null : this.frame(payload, transform.rsv)
+  }
+
   /** @internal What a transform has made of it; undefined for nothing yet. */
   transformed(key: string): Uint8Array | undefined {
     return this.#transformed.get(key)
@@ -64,10 +90,10 @@ export class PreparedMessage {
     return waiting === undefined
   }
 
-  /** @internal The whole frame with one of its payloads, made when it is asked for first. */
-  frame(payload: Uint8Array, make: (payload: Uint8Array) => Uint8Array): Uint8Array {
+  /** @internal A server's whole frame with one of its payloads, made when it is asked for first. */
+  frame(payload: Uint8Array, rsv: number): Uint8Array {
     let bytes = this.#frames.get(payload)
-    if (bytes === undefined) this.#frames.set(payload, (bytes = make(payload)))
+    if (bytes === undefined) this.#frames.set(payload, (bytes = server.frame(this.opcode, payload, rsv)))
     return bytes
   }
 }

@@ -2,7 +2,7 @@
 // its arguments written out makes a flat one-byte string in one builtin call; a loop that adds characters would build a
 // rope instead. Up to 16 characters the table stays readable, and above that the native call has caught up.
 
-import type { FramePiece } from './frame-decoder.js'
+import type { FramePiece } from './frame-piece.js'
 import { isAscii } from './mask.js'
 
 const from = String.fromCharCode

@@ -1,7 +1,7 @@
 // Strategy: what a transform gives back, held until it is known whether more comes. A message that comes out in one piece, as
 // nearly every one does, is decoded or copied from where the transform has put it; only of longer ones are the pieces kept.
 // A piece looks like one of the decoder's, so that all that is done with pieces can be done with it.
-import type { FramePiece } from './frame-decoder.js'
+import type { FramePiece } from './frame-piece.js'
 import { type Opcode, Opcode as Opcodes } from './opcode.js'
 import { allocate, EMPTY, view } from './runtime.js'
 import { ProtocolViolation } from './violation.js'
@@ -21,6 +21,7 @@ export class TransformedMessage {
     chunk: EMPTY,
     buffer: null,
     base: 0,
+    view: null,
     words: null,
     start: 0,
     end: 0,
@@ -61,7 +62,7 @@ export class TransformedMessage {
     }
     const { piece } = this
     piece.chunk = bytes
-    piece.buffer = null
+    piece.buffer = piece.view = null
     piece.start = start
     piece.end = end
     this.#owned = owned
@@ -73,7 +74,7 @@ export class TransformedMessage {
     this.#whole = false
     if (this.#owned || piece.end - piece.start < COPY_BYTES) return piece
     piece.chunk = this.#copy()
-    piece.buffer = null
+    piece.buffer = piece.view = null
     piece.end -= piece.start
     piece.start = 0
     return piece
@@ -108,7 +109,7 @@ export class TransformedMessage {
   #clear(): void {
     const { piece } = this
     piece.chunk = EMPTY
-    piece.buffer = null
+    piece.buffer = piece.view = null
     piece.start = piece.end = 0
   }
 }
