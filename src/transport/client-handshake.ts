@@ -17,7 +17,8 @@ import {
 import { agreedDeflate } from './compression.js'
 import { ConnectionError } from './connection-error.js'
 import type { Hop, Refusal } from './redirect.js'
-import { discard, swallowErrors } from './stream-events.js'
+import { discard } from './stream-events.js'
+import { disown, own, ownerOf, release, type StreamOwner } from './stream-owner.js'
 
 /** A server's acceptance: what was agreed, what it said, and the bytes behind its head. */
 export interface Opened {
@@ -52,10 +53,13 @@ export interface Exchange {
 }
 
 /** A step for `runPhase`, and the error that replaces its time-out when a refusal was being read. */
-export class ClientHandshake {
+export class ClientHandshake implements StreamOwner {
   readonly #stream: Duplex
   readonly #exchange: Exchange
   readonly #reader: HeadReader<ResponseHead>
+  #resolve!: (answer: Opened | Redirected) => void
+  #reject!: (error: Error) => void
+  #lastError: Error | undefined
   #refused: { readonly head: ResponseHead; readonly body: ResponseBody; readonly why: Refusal } | null = null
 
   /** @throws InvalidHeadError when a limit makes no sense. */
@@ -74,54 +78,66 @@ export class ClientHandshake {
     return new HandshakeError(code, { ...details, response: { status, reason, headers, body: body.bytes } })
   }
 
-  /** Starts; the stream is left paused, without a listener, when it was opened, and destroyed otherwise. */
+  /** Starts; the stream is left paused, and nobody's, when it was opened, and destroyed otherwise. */
   readonly start = (
     resolve: (answer: Opened | Redirected) => void,
     reject: (error: Error) => void,
   ): (() => void) => {
     const stream = this.#stream
-    let lastError: Error | undefined
-    const forget = (): void => {
-      stream.off('data', onData).off('end', onEnd).off('error', onError).off('close', onEnd)
-    }
-    const fail = (error: Error): void => {
-      forget()
-      discard(stream)
-      reject(error)
-    }
-    const onData = (chunk: Uint8Array): void => {
-      try {
-        const answer = this.#receive(chunk)
-        if (answer === null) return
-        forget()
-        if ('next' in answer) discard(stream)
-        else stream.pause()
-        resolve(answer)
-      } catch (error) {
-        fail(error as Error)
-      }
-    }
-    const onError = (error: Error): void => {
-      lastError = error
-    }
-    const onEnd = (): void => {
-      const cause = lastError ?? stream.errored ?? null
-      const details = cause === null ? {} : { cause }
-      fail(this.refusal ?? new ConnectionError('WS_HANDSHAKE_ENDED', this.#exchange.peer, details))
-    }
-    swallowErrors(stream)
-    stream.on('data', onData).on('end', onEnd).on('error', onError).on('close', onEnd)
+    this.#resolve = resolve
+    this.#reject = reject
+    own(stream, this)
     // Either may have come while a cookie store was asked, and comes once only.
     if (stream.destroyed || stream.readableEnded) {
-      process.nextTick(onEnd)
+      process.nextTick(() => this.ended())
     } else {
       stream.write(this.#exchange.bytes)
       this.#exchange.onSent()
     }
-    return () => {
-      forget()
-      discard(stream)
+    return this.#giveUp
+  }
+
+  received(chunk: Uint8Array): void {
+    const stream = this.#stream
+    try {
+      const answer = this.#receive(chunk)
+      // Whoever heard of the answer may have given up.
+      if (answer === null || ownerOf(stream) !== this) return
+      disown(stream)
+      if ('next' in answer) this.#giveUp()
+      else stream.pause()
+      this.#resolve(answer)
+    } catch (error) {
+      this.#fail(error as Error)
     }
+  }
+
+  ended(): void {
+    const cause = this.#lastError ?? this.#stream.errored ?? null
+    const details = cause === null ? {} : { cause }
+    this.#fail(this.refusal ?? new ConnectionError('WS_HANDSHAKE_ENDED', this.#exchange.peer, details))
+  }
+
+  failed(error: Error): void {
+    this.#lastError = error
+  }
+
+  closed(): void {
+    this.ended()
+  }
+
+  drained(): void {
+    // The request is all that is written.
+  }
+
+  readonly #giveUp = (): void => {
+    release(this.#stream)
+    discard(this.#stream)
+  }
+
+  #fail(error: Error): void {
+    this.#giveUp()
+    this.#reject(error)
   }
 
   #receive(chunk: Uint8Array): Opened | Redirected | null {

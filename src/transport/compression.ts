@@ -16,6 +16,7 @@ import {
 
 import type { SocketOrigin } from './socket-outcome.js'
 
+const NONE: readonly ExtensionOffer[] = []
 const NO_BODY = new Uint8Array(0)
 
 /**
@@ -45,7 +46,7 @@ export function chosenDeflate(
   settings: CompressSettings | null,
 ): { readonly deflate: DeflateAgreement | null; readonly extensions: readonly ExtensionOffer[] } {
   const accepted = settings === null ? null : acceptDeflate(upgrade.extensions, settings.wishes[0])
-  if (accepted === null) return { deflate: null, extensions: [] }
+  if (accepted === null) return { deflate: null, extensions: NONE }
   return { deflate: accepted.agreement, extensions: [accepted.answer] }
 }
 

@@ -6,6 +6,7 @@ import { type CookieStore, requireCookieStore } from './cookies.js'
 import {
   DIAL_OPTIONS,
   type DialOptions,
+  type DialSettings,
   milliseconds,
   requireOptions,
   resolveDialOptions,
@@ -89,10 +90,11 @@ const HANDSHAKE_TIMEOUT_MS = 10_000
  * InvalidHeadError too, and is not sent.
  */
 export async function connect(url: string | URL, options: ConnectOptions = {}): Promise<Socket> {
-  const { settings, first, maxRedirects, handshakeTimeoutMs } = prepare(url, options)
+  const { settings, dial, first, maxRedirects, handshakeTimeoutMs } = prepare(url, options)
   const { clock, compress } = settings
   const { hop, stream, opened } = await follow(first, maxRedirects, {
     options,
+    dial,
     clock,
     compress,
     handshakeTimeoutMs,
@@ -121,16 +123,17 @@ export function prepare(url: string | URL, options: ConnectOptions): Prepared {
   const maxRedirects = redirectLimit(options.maxRedirects)
   requireCookieStore(options.cookieStore)
   resolveHeadLimits(options.headLimits)
-  resolveDialOptions(options)
+  const dial = resolveDialOptions(options)
   const target = parseTarget(url)
   resolveProxies(options.proxy, target, process.env)
   const first = makeHop(target, clientRequest(target, options, settings.compress), options.tls)
-  return { settings, first, maxRedirects, handshakeTimeoutMs }
+  return { settings, dial, first, maxRedirects, handshakeTimeoutMs }
 }
 
 /** What `connect()` begins with. */
 interface Prepared {
   readonly settings: SocketSettings
+  readonly dial: DialSettings
   readonly first: Hop
   readonly maxRedirects: number
   readonly handshakeTimeoutMs: number

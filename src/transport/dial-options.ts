@@ -187,34 +187,32 @@ const MIN_ATTEMPT_DELAY_MS = 10
  * @throws UsageError `WS_BAD_OPTION` for a value that makes no sense, for `tls.rejectUnauthorized: false` without
  * `insecure: true`, and for a proxy together with `createConnection`.
  */
-export const resolveDialOptions = (options: DialOptions): DialSettings => ({
-  ...tcpSettings(options.tcp ?? {}),
-  tls: tlsSettings(options.tls ?? {}, options.insecure === true),
-  lookup: options.lookup ?? systemLookup,
-  createConnection: ownConnection(options),
-  proxyTimeoutMs: milliseconds('proxyTimeoutMs', options.proxyTimeoutMs, DEFAULT_LIMIT_MS),
-  domainLookupTimeoutMs: milliseconds(
-    'domainLookupTimeoutMs',
-    options.domainLookupTimeoutMs,
-    DEFAULT_LIMIT_MS,
-  ),
-  connectTimeoutMs: milliseconds('connectTimeoutMs', options.connectTimeoutMs, DEFAULT_LIMIT_MS),
-  tlsHandshakeTimeoutMs: milliseconds(
-    'tlsHandshakeTimeoutMs',
-    options.tlsHandshakeTimeoutMs,
-    DEFAULT_LIMIT_MS,
-  ),
-  attemptDelayMs: milliseconds(
-    'attemptDelayMs',
-    options.attemptDelayMs,
-    DEFAULT_ATTEMPT_DELAY_MS,
-    MIN_ATTEMPT_DELAY_MS,
-  ),
-  onEvent: eventHandler(options.onEvent),
-  signal: abortSignal(options.signal),
-  clock: options.clock ?? systemClock,
-  netConnect: options.netConnect ?? netConnect,
-})
+export const resolveDialOptions = (options: DialOptions): DialSettings => {
+  // Copies by `...` cost more than all the rest here.
+  const { tcp, family } = tcpSettings(options.tcp ?? undefined)
+  const { domainLookupTimeoutMs, tlsHandshakeTimeoutMs, attemptDelayMs } = options
+  return {
+    tcp,
+    family,
+    tls: tlsSettings(options.tls ?? undefined, options.insecure === true),
+    lookup: options.lookup ?? systemLookup,
+    createConnection: ownConnection(options),
+    proxyTimeoutMs: milliseconds('proxyTimeoutMs', options.proxyTimeoutMs, DEFAULT_LIMIT_MS),
+    domainLookupTimeoutMs: milliseconds('domainLookupTimeoutMs', domainLookupTimeoutMs, DEFAULT_LIMIT_MS),
+    connectTimeoutMs: milliseconds('connectTimeoutMs', options.connectTimeoutMs, DEFAULT_LIMIT_MS),
+    tlsHandshakeTimeoutMs: milliseconds('tlsHandshakeTimeoutMs', tlsHandshakeTimeoutMs, DEFAULT_LIMIT_MS),
+    attemptDelayMs: milliseconds(
+      'attemptDelayMs',
+      attemptDelayMs,
+      DEFAULT_ATTEMPT_DELAY_MS,
+      MIN_ATTEMPT_DELAY_MS,
+    ),
+    onEvent: eventHandler(options.onEvent),
+    signal: abortSignal(options.signal),
+    clock: options.clock ?? systemClock,
+    netConnect: options.netConnect ?? netConnect,
+  }
+}
 
 /**
  * Checks a time limit.
@@ -247,12 +245,14 @@ const abortSignal = (signal: AbortSignal | undefined): AbortSignal | undefined =
 
 const badOption = (message: string): UsageError => new UsageError('WS_BAD_OPTION', message)
 
-const tcpSettings = ({
-  noDelay,
-  keepAlive,
-  localAddress,
-  family,
-}: TcpOptions): Pick<DialSettings, 'tcp' | 'family'> => {
+const DEFAULT_TCP: Pick<DialSettings, 'tcp' | 'family'> = {
+  tcp: { noDelay: true, keepAlive: false, keepAliveInitialDelay: 0 },
+  family: 0,
+}
+
+const tcpSettings = (options: TcpOptions | undefined): Pick<DialSettings, 'tcp' | 'family'> => {
+  if (options === undefined) return DEFAULT_TCP
+  const { noDelay, keepAlive, localAddress, family } = options
   if (![undefined, 0, 4, 6].includes(family))
     throw badOption(`tcp.family must be 0, 4 or 6, and not ${family}`)
   const localFamily = localAddress === undefined ? 0 : ipFamily(localAddress)
@@ -270,12 +270,16 @@ const tcpSettings = ({
   }
 }
 
+const CHECKED: DialSettings['tls'] = { rejectUnauthorized: true }
+const UNCHECKED: DialSettings['tls'] = { rejectUnauthorized: false }
+
 /**
  * Options of TLS, with the one that says whether certificates are checked.
  *
  * @throws UsageError `WS_BAD_OPTION` for `rejectUnauthorized: false` where that was not meant.
  */
-export const tlsSettings = (tls: TlsOptions, insecure: boolean): DialSettings['tls'] => {
+export const tlsSettings = (tls: TlsOptions | undefined, insecure: boolean): DialSettings['tls'] => {
+  if (tls === undefined) return insecure ? UNCHECKED : CHECKED
   if (tls.rejectUnauthorized === false && !insecure) {
     throw badOption(
       'tls.rejectUnauthorized: false leaves the connection open to anyone; if that is meant, say insecure: true',

@@ -26,7 +26,7 @@ import { type PhaseLimits, runPhase } from './phase.js'
 import { type ProxyHop, resolveProxies } from './proxy.js'
 import { discard } from './stream-events.js'
 import { type Peer, peerName, type Target } from './target.js'
-import { tell } from './tell.js'
+import { isWanted, tell } from './tell.js'
 import { startTunnel } from './tunnel.js'
 
 /**
@@ -66,19 +66,31 @@ interface Taken<T> {
 /**
  * Connects to a target over TCP, TLS or a unix socket, through proxies where there are any.
  *
- * @param onGate asks to wait until nobody else is connecting to the same address (connect-gate.ts); gets how to let others.
  * @throws ConnectionError with phase `dns`, `tcp`, `proxy` or `tls`.
  * @throws AbortError when the signal is aborted, in whatever phase.
  * @throws UsageError `WS_BAD_OPTION`, before anything is done.
  * Whatever is thrown, no socket, timer or listener stays behind.
  */
-export const dial = async (
+export const dial = (target: Target, options: DialOptions = {}): Promise<Dialed> => {
+  try {
+    return dialWith(target, resolveDialOptions(options), options.proxy)
+  } catch (error) {
+    return Promise.reject(error)
+  }
+}
+
+/**
+ * The same with settings that were checked before.
+ *
+ * @param onGate asks to wait until nobody else is connecting to the same address (connect-gate.ts); gets how to let others.
+ */
+export const dialWith = async (
   target: Target,
-  options: DialOptions = {},
+  settings: DialSettings,
+  through: DialOptions['proxy'],
   onGate?: (leave: () => void) => void,
 ): Promise<Dialed> => {
-  const settings = resolveDialOptions(options)
-  const proxies = resolveProxies(options.proxy, target, process.env)
+  const proxies = resolveProxies(through, target, process.env)
   const first: Peer = proxies[0] ?? target
   const addresses = await lookUp(first, settings)
   if (onGate !== undefined) {
@@ -87,11 +99,13 @@ export const dial = async (
     onGate((await runPhase(limits, startGate(names))).value)
   }
   const tcp = await connect(first, target, settings, addresses.value)
-  const { remoteAddress, remotePort } = remote(tcp.value)
   let stream = tcp.value
   let [proxyMs, tlsMs] = [0, 0]
   try {
-    tell(settings.onEvent, { type: 'connect', peer: peerName(first), remoteAddress, ms: tcp.ms })
+    if (isWanted(settings.onEvent, 'connect')) {
+      const { remoteAddress } = new Remote(tcp.value)
+      tell(settings.onEvent, { type: 'connect', peer: peerName(first), remoteAddress, ms: tcp.ms })
+    }
     for (const proxy of proxies) {
       if (proxy.secure) {
         const tls = await secure(stream, proxy, settings, proxy.tls)
@@ -110,13 +124,8 @@ export const dial = async (
     discard(tcp.value)
     throw error
   }
-  return {
-    socket: stream,
-    timings: { dnsMs: addresses.ms, tcpMs: tcp.ms, proxyMs, tlsMs },
-    remoteAddress,
-    remotePort,
-    remoteFamily: ipFamily(remoteAddress ?? '') || null,
-  }
+  const timings = { dnsMs: addresses.ms, tcpMs: tcp.ms, proxyMs, tlsMs }
+  return new DialedStream(stream, timings, tcp.value)
 }
 
 const phaseLimits = (
@@ -153,7 +162,7 @@ const connect = (
   settings: DialSettings,
   addresses: readonly string[],
 ): Promise<Taken<Duplex>> => {
-  const { createConnection, netConnect, tcp } = settings
+  const { createConnection, netConnect, tcp, attemptDelayMs, clock } = settings
   const limits = phaseLimits(settings, 'WS_CONNECT_TIMEOUT', settings.connectTimeoutMs, peerName(peer))
   if (createConnection !== undefined) return runPhase(limits, startOwnConnection(target, createConnection))
   const { socketPath, port } = peer
@@ -163,7 +172,7 @@ const connect = (
       ? addresses.map(host => ({ host, port, ...tcp, allowHalfOpen: true }))
       : [{ path: socketPath, allowHalfOpen: true }]
   return runPhase<Socket>(limits, (resolve, reject) =>
-    startRace({ ...settings, candidates, connect: netConnect }, resolve, cause =>
+    startRace({ candidates, connect: netConnect, attemptDelayMs, clock }, resolve, cause =>
       reject(new ConnectionError('WS_CONNECT_FAILED', peerName(peer), { cause })),
     ),
   )
@@ -193,7 +202,34 @@ const openTunnel = async (stream: Duplex, proxy: ProxyHop, settings: DialSetting
   return ms
 }
 
-const remote = (stream: Duplex): Pick<Dialed, 'remoteAddress' | 'remotePort'> => {
-  const { remoteAddress = null, remotePort = null } = stream instanceof Socket ? stream : {}
-  return { remoteAddress, remotePort }
+/** Where a stream leads. That is a question to the operating system, asked for who wants to know. */
+class Remote {
+  readonly #stream: Duplex
+
+  constructor(stream: Duplex) {
+    this.#stream = stream
+  }
+
+  get remoteAddress(): string | null {
+    return (this.#stream instanceof Socket ? this.#stream.remoteAddress : null) ?? null
+  }
+
+  get remotePort(): number | null {
+    return (this.#stream instanceof Socket ? this.#stream.remotePort : null) ?? null
+  }
+
+  get remoteFamily(): 4 | 6 | null {
+    return ipFamily(this.remoteAddress ?? '') || null
+  }
+}
+
+class DialedStream extends Remote implements Dialed {
+  readonly socket: Duplex
+  readonly timings: DialTimings
+
+  constructor(socket: Duplex, timings: DialTimings, tcp: Duplex) {
+    super(tcp)
+    this.socket = socket
+    this.timings = timings
+  }
 }

@@ -1,11 +1,11 @@
 // Strategy: a listening port, and all that came in by it until it is gone, whatever it became. What is done with a stream is
 // the business of whoever opened the door.
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls'
+import { authority } from './remote-name.js'
 import { swallowErrors } from './stream-events.js'
 
-export type { AddressInfo, TlsOptions }
+export type { AddressInfo, Socket as DoorStream, TlsOptions }
 
 /** Where to listen. */
 export interface DoorOptions {
@@ -16,6 +16,14 @@ export interface DoorOptions {
   readonly tls: TlsOptions | undefined
   /** For the TLS handshake. */
   readonly limitMs: number
+}
+
+/** Who is told of the TLS handshakes at a door. */
+export interface DoorWatch {
+  /** A connection is there, and its handshake begins. Whoever destroys it has turned it away. */
+  begun(stream: Socket): void
+  /** The handshake is done. @param stream - the one inside of TLS. */
+  done(stream: Socket): void
 }
 
 /** An open port. */
@@ -30,19 +38,32 @@ export interface Door {
   clear(): Promise<void>
 }
 
+const MAX_TIMER_MS = 2 ** 31 - 1
+
 /** @throws (rejects) what the operating system says (`EADDRINUSE`, …). */
-export async function openDoor(options: DoorOptions, serve: (stream: Socket) => void): Promise<Door> {
+export async function openDoor(
+  options: DoorOptions,
+  serve: (stream: Socket) => void,
+  watch: DoorWatch | null = null,
+): Promise<Door> {
   const { tls, host, port, path, limitMs } = options
   const streams = new Set<Socket>()
-  const handshakeTimeout = limitMs === Infinity ? {} : { handshakeTimeout: limitMs }
+  function onClose(this: Socket): void {
+    streams.delete(this)
+  }
+  // A watch has a time of its own. Without an option Node's is two minutes.
+  const handshakeTimeout = watch === null ? Math.min(limitMs, MAX_TIMER_MS) : MAX_TIMER_MS
   // A peer that half-closes can still read what it is owed, the answer to its Close above all.
   const server: Server =
     tls === undefined
       ? createServer({ allowHalfOpen: true }, serve)
       : // Without a list, a client that offers only h2 would be connected all the same (RFC 7301, section 3.2).
         createTlsServer(
-          { ALPNProtocols: ['http/1.1'], allowHalfOpen: true, ...handshakeTimeout, ...tls } as TlsOptions,
-          serve,
+          { ALPNProtocols: ['http/1.1'], allowHalfOpen: true, handshakeTimeout, ...tls } as TlsOptions,
+          stream => {
+            watch?.done(stream)
+            serve(stream)
+          },
         )
   // Connections whose TLS handshake fails, or takes too long.
   server.on('tlsClientError', (_error: Error, stream: Socket) => stream.destroy())
@@ -50,7 +71,8 @@ export async function openDoor(options: DoorOptions, serve: (stream: Socket) => 
     stream.setNoDelay(true)
     swallowErrors(stream)
     streams.add(stream)
-    stream.once('close', () => streams.delete(stream))
+    stream.on('close', onClose)
+    if (tls !== undefined) watch?.begun(stream)
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -74,16 +96,4 @@ export async function openDoor(options: DoorOptions, serve: (stream: Socket) => 
       return ended
     },
   }
-}
-
-/** The other end of a stream, for messages. */
-export function remoteName(stream: Duplex): string {
-  const { remoteAddress, remotePort } = stream as Partial<Socket>
-  return remoteAddress === undefined
-    ? 'a client'
-    : authority({ address: remoteAddress, port: remotePort ?? 0 })
-}
-
-function authority({ address, port }: { readonly address: string; readonly port: number }): string {
-  return `${address.includes(':') ? `[${address}]` : address}:${port}`
 }

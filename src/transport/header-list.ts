@@ -3,12 +3,12 @@ import { UsageError } from '../protocol/usage-error.js'
 
 /**
  * Headers as a caller may give them: pairs in the order in which they are written (a list, a `Headers` object, a `Map`), or
- * an object whose values may be lists.
+ * an object whose values may be lists; what is undefined is left out.
  */
 export type HeaderInput =
   | HeaderList
   | Iterable<readonly [name: string, value: string]>
-  | Readonly<Record<string, string | readonly string[]>>
+  | Readonly<Record<string, string | readonly string[] | undefined>>
 
 /**
  * Headers as pairs. Nothing in them is checked.
@@ -21,6 +21,8 @@ export const headerList = (headers: HeaderInput): [name: string, value: string][
   }
   if (Symbol.iterator in headers) return Array.from(headers as HeaderList, ([name, value]) => [name, value])
   return Object.entries(headers).flatMap(([name, value]) =>
-    (Array.isArray(value) ? value : [value]).map((one: string): [string, string] => [name, one]),
+    (Array.isArray(value) ? value : value === undefined ? [] : [value]).map(
+      (one: string): [string, string] => [name, one],
+    ),
   )
 }

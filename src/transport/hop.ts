@@ -15,16 +15,19 @@ import type { Clock } from './clock.js'
 import type { ConnectOptions } from './connect.js'
 import { ConnectionError } from './connection-error.js'
 import { cookieSource, offerCookies, storedCookies } from './cookies.js'
-import { dial } from './dial.js'
+import { dialWith } from './dial.js'
+import { type DialSettings, tlsSettings } from './dial-options.js'
 import { runPhase } from './phase.js'
 import type { Hop, Refusal } from './redirect.js'
 import { discard } from './stream-events.js'
 import { peerName } from './target.js'
-import { tell } from './tell.js'
+import { isWanted, tell } from './tell.js'
 
 /** What is the same for every hop. */
 export interface HopSettings {
   readonly options: ConnectOptions
+  /** How the first hop is dialed; others may have other TLS. */
+  readonly dial: DialSettings
   readonly clock: Clock
   readonly compress: CompressSettings | null
   readonly handshakeTimeoutMs: number
@@ -51,7 +54,11 @@ export async function openHop(
   const leaveGate: (() => void)[] = []
   const onGate = options.serialize === true ? (leave: () => void) => leaveGate.push(leave) : undefined
   try {
-    const { socket: stream } = await dial(hop.target, { ...options, tls: hop.tls }, onGate)
+    const first = hop.tls === options.tls
+    const how = first
+      ? settings.dial
+      : { ...settings.dial, tls: tlsSettings(hop.tls, options.insecure === true) }
+    const { socket: stream } = await dialWith(hop.target, how, options.proxy, onGate)
     try {
       const step = new HandshakeStep(stream, hop, settings, judge)
       const { signal } = options
@@ -135,7 +142,7 @@ class HandshakeStep {
       compress,
       judge: this.#judge,
       onSent: () => {
-        if (onEvent !== undefined) tell(onEvent, { type: 'request', url, headers: headersOf(bytes) })
+        if (isWanted(onEvent, 'request')) tell(onEvent, { type: 'request', url, headers: headersOf(bytes) })
       },
       onHead: ({ status, headers }) => {
         const ms = clock.now() - sentAt

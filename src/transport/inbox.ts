@@ -27,6 +27,11 @@ export class Inbox {
     return this.#messages.length === 0
   }
 
+  /** True when neither a message nor a reader waits. */
+  get atRest(): boolean {
+    return this.empty && this.#readers.length === 0 && !this.#ended
+  }
+
   get full(): boolean {
     return this.#messages.length >= this.#maxMessages || this.#bytes >= MAX_BYTES
   }

@@ -62,6 +62,11 @@ export class Incoming {
     if (callback !== null && !this.#inbox.empty) process.nextTick(() => this.#unload())
   }
 
+  /** True when nothing waits, no reader either. */
+  get atRest(): boolean {
+    return !this.#paused && !this.#stopped && this.#inbox.atRest
+  }
+
   /** @returns false when a reader got the message, who must see to it before the next event. */
   deliver(message: Message): boolean {
     if (this.#stopped) return true
@@ -89,6 +94,14 @@ export class Incoming {
     return next
   }
 
+  /** Messages one by one. Leaving the loop ends nothing. */
+  iterate(): AsyncIterator<Message, undefined> {
+    return {
+      next: () => this.next(),
+      return: () => Promise.resolve({ value: undefined, done: true }),
+    }
+  }
+
   pause(): void {
     this.#paused = true
     this.#source.pause()
@@ -111,7 +124,12 @@ export class Incoming {
 
   /** A callback may be asynchronous, though nobody waits for it: its rejection is what its error would have been. */
   #watch(result: unknown): void {
-    if (result instanceof Promise) watchRejection(result, () => this.#source.abandon())
+    if (result instanceof Promise) this.#watchPromise(result)
+  }
+
+  /** Apart from the above: who makes a function pays for it before it is known whether it is needed. */
+  #watchPromise(result: Promise<unknown>): void {
+    watchRejection(result, () => this.#source.abandon())
   }
 
   /** Delivers queued messages to the callback, then goes on reading. */

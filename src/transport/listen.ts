@@ -7,8 +7,9 @@ import type { Duplex } from 'node:stream'
 import type { TlsOptions } from 'node:tls'
 import { type HeadLimits, HeadReader, type RequestHead, type UpgradeRequest } from '../handshake/index.js'
 import type { Clock } from './clock.js'
-import { openDoor, remoteName } from './door.js'
+import { openDoor } from './door.js'
 import { milliseconds, requireOptions } from './dial-options.js'
+import { remoteName } from './remote-name.js'
 import { acceptUpgrade, readRequest } from './server-handshake.js'
 import { UsageError } from '../protocol/index.js'
 import { watchRejection } from './incoming.js'
@@ -106,6 +107,7 @@ export async function listen(options: ListenOptions, onConnection: OnConnection)
  * right status.
  */
 export function attach(server: EventEmitter, options: AcceptOptions, onConnection: OnConnection): Acceptor {
+  requireHttpServer(server)
   requireOptions(options, ACCEPT_OPTIONS)
   const acceptor = new SocketAcceptor(options, onConnection)
   const onUpgrade = (request: NodeRequest, stream: Duplex, rest: Uint8Array): void => {
@@ -117,6 +119,16 @@ export function attach(server: EventEmitter, options: AcceptOptions, onConnectio
     await acceptor.close()
   }
   return { sockets: acceptor.sockets, close, [Symbol.asyncDispose]: close }
+}
+
+/** @internal An application of Express or Koa emits events too, but no upgrades. @throws UsageError `WS_BAD_OPTION`. */
+export function requireHttpServer(server: EventEmitter): void {
+  const { on, use } = (server ?? {}) as { readonly on?: unknown; readonly use?: unknown }
+  if (typeof server === 'object' && typeof on === 'function' && typeof use !== 'function') return
+  throw new UsageError(
+    'WS_BAD_OPTION',
+    'attach() needs an http.Server or https.Server: for an application, what createServer(app) or app.listen() returns',
+  )
 }
 
 /** @internal The part of an `http.IncomingMessage` that is needed. */

@@ -8,6 +8,7 @@ import {
   type FragmentKind,
   GATHER_BYTES,
   PreparedMessage,
+  UsageError,
 } from '../protocol/index.js'
 import { NotConnectedError } from './not-connected-error.js'
 import { isParts, type Payload, type PayloadParts, toBytes } from './payload.js'
@@ -40,6 +41,8 @@ export class Outgoing {
   /** Called once, when our Close frame was handed to the stream. */
   onCloseSent: ((frame: CloseFrame) => void) | null = null
   #overflow: Error | null = null
+  /** The fragmented message that has begun is one in parts: nobody else may continue or end it. */
+  #inParts = false
 
   constructor(connection: Connection, wire: Wire, settings: SocketSettings, source: OutgoingSource) {
     this.#connection = connection
@@ -50,7 +53,17 @@ export class Outgoing {
 
   /** Bytes that were accepted and that the operating system has not taken yet. */
   get bufferedAmount(): number {
-    return this.#connection.pendingBytes + this.#wire.writableLength
+    return this.#connection.pendingBytes + this.#wire.stream.writableLength
+  }
+
+  /** True while a message is being sent in fragments. */
+  get sendingFragments(): boolean {
+    return this.#connection.outgoing.sendingFragments
+  }
+
+  /** True when nothing is on its way and nobody waits. */
+  get atRest(): boolean {
+    return this.#sends.empty && this.#senders.size === 0 && this.#overflow === null
   }
 
   send(data: Payload | PayloadParts | PreparedMessage, compress?: boolean): Promise<void> {
@@ -69,9 +82,20 @@ export class Outgoing {
     return this.bufferedAmount < this.#settings.highWaterMark
   }
 
-  /** @returns as `write`. */
+  /** Writes what `send` writes in one go. */
+  gather(send: () => void): void {
+    this.#wire.gather(send)
+  }
+
+  /** See `Wire.takeOver()`. */
+  takeOver(frames: number): (error: Error | null | undefined) => void {
+    return this.#wire.takeOver(frames)
+  }
+
+  /** @returns as `write`. @throws UsageError `WS_BAD_SEQUENCE`, also while a message in parts is being sent; `WS_BAD_DATA`. */
   fragment(kind: FragmentKind, data: Payload, fin: boolean, compress?: boolean): boolean {
     if (!this.accepts()) return false
+    if (this.#inParts) throw new UsageError('WS_BAD_SEQUENCE', 'a message in parts is not finished')
     this.#connection.sendFragment(kind, typeof data === 'string' ? data : toBytes(data), fin, compress)
     this.#wire.flush()
     return this.bufferedAmount < this.#settings.highWaterMark
@@ -98,7 +122,7 @@ export class Outgoing {
   /** Settles when the operating system has taken everything up to here. */
   taken(): Promise<void> {
     const { position } = this
-    return position === this.#wire.written ? SENT : this.#sends.whenWritten(position)
+    return position === this.#wire.inFlight.written ? SENT : this.#sends.whenWritten(position)
   }
 
   /** Settles when everything sent so far was handed to the stream and there is room for more. */
@@ -107,7 +131,10 @@ export class Outgoing {
   }
 
   flushed(full: boolean): void {
-    this.#sends.flushed(this.#wire.handed, full && this.bufferedAmount >= this.#settings.highWaterMark)
+    this.#sends.flushed(
+      this.#wire.inFlight.handed,
+      full && this.bufferedAmount >= this.#settings.highWaterMark,
+    )
     if (this.onCloseSent === null || this.#connection.shutdown === 'none') return
     const { sent } = this.#connection.outcome
     if (sent === null) return
@@ -121,7 +148,9 @@ export class Outgoing {
   }
 
   /** The connection is gone. */
-  fail(error: Error): void {
+  fail(lost: () => Error): void {
+    if (this.#senders.size === 0 && this.#sends.empty) return
+    const error = lost()
     for (const fail of this.#senders) fail(error)
     this.#sends.fail(error)
   }
@@ -141,6 +170,7 @@ export class Outgoing {
       fragment: (kind, data, fin) => {
         if (!this.accepts()) throw this.#refusal()
         this.#connection.sendFragment(kind, data, fin, compress)
+        this.#inParts = !fin
         this.#wire.flush()
         return this.#settled(data)
       },
@@ -165,7 +195,8 @@ export class Outgoing {
   }
 
   #handedOver(): boolean {
-    const full = this.#wire.full && this.#wire.writableLength >= this.#settings.highWaterMark
+    const full =
+      this.#wire.stream.writableNeedDrain && this.#wire.stream.writableLength >= this.#settings.highWaterMark
     return this.#connection.pendingBytes === 0 && !full
   }
 

@@ -24,7 +24,12 @@ export class RoundTrips {
     this.#unanswered = unanswered
   }
 
-  /** A payload that no other ping of this connection has. */
+  /** True when no ping waits for its pong. */
+  get atRest(): boolean {
+    return this.#waiting.length === 0
+  }
+
+  /** A payload that no other ping has that waits for its pong. */
   payload(): Uint8Array {
     this.#count++
     return new Uint8Array(new Uint32Array([this.#count]).buffer)
@@ -53,7 +58,9 @@ export class RoundTrips {
   }
 
   /** No pong will come any more. */
-  fail(error: Error): void {
+  fail(lost: () => Error): void {
+    if (this.#waiting.length === 0) return
+    const error = lost()
     for (const { reject } of this.#waiting) reject(error)
     this.#waiting = []
   }

@@ -34,6 +34,11 @@ export class SendQueue {
     return this.#turn !== null
   }
 
+  /** True when nobody waits. */
+  get empty(): boolean {
+    return !this.busy && this.#unwritten.length + this.#written.length + this.#referred.length === 0
+  }
+
   /** Settles when the first `position` frames are handed over and there is room for more. */
   wait(position: number): Promise<void> {
     return quiet(new Promise((resolve, reject) => this.#unwritten.push({ position, resolve, reject })))

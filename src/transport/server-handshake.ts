@@ -15,6 +15,7 @@ import {
 import { after, type Clock } from './clock.js'
 import { chosenDeflate } from './compression.js'
 import { discard, swallowErrors } from './stream-events.js'
+import { closing, own, type StreamOwner } from './stream-owner.js'
 
 /** A request head that was read from a stream, and the bytes behind it. */
 export interface ReadHead {
@@ -30,43 +31,85 @@ export interface Accepted {
   readonly deflate: DeflateAgreement | null
 }
 
-/** Reads one request head; the stream is refused and ended when it is none, or not whole in time. */
+/** How long the head of a request may take, and be. */
+export interface ReadLimits {
+  readonly clock: Clock
+  readonly limitMs: number
+  readonly headLimits: Partial<HeadLimits>
+}
+
+/**
+ * Reads one request head; the stream is refused and ended when it is none, or not whole in time.
+ *
+ * @param next - who owns the stream afterwards, whatever comes of it.
+ */
 export function readRequest(
   stream: Duplex,
-  options: { readonly clock: Clock; readonly limitMs: number; readonly headLimits: Partial<HeadLimits> },
+  limits: ReadLimits,
   done: (read: ReadHead) => void,
+  next: StreamOwner = NOBODY,
 ): void {
-  const reader = HeadReader.forRequest(options.headLimits)
-  const forget = (): void => {
-    stopTimer()
-    stream.off('data', onData).off('end', onGone).off('close', onGone)
+  own(stream, new RequestReading(stream, limits, done, next))
+}
+
+const NOBODY = closing(() => {})
+
+/** Owns a stream until its head is there. */
+class RequestReading implements StreamOwner {
+  readonly #stream: Duplex
+  readonly #limits: ReadLimits
+  readonly #reader: HeadReader<RequestHead>
+  readonly #done: (read: ReadHead) => void
+  readonly #next: StreamOwner
+  readonly #stopTimer: () => void
+
+  constructor(stream: Duplex, limits: ReadLimits, done: (read: ReadHead) => void, next: StreamOwner) {
+    this.#stream = stream
+    this.#limits = limits
+    this.#reader = HeadReader.forRequest(limits.headLimits)
+    this.#done = done
+    this.#next = next
+    // 408 would be the polite answer, but a peer that dribbles a head for seconds does not read it.
+    this.#stopTimer = after(limits.clock, limits.limitMs, () => this.ended())
   }
-  const onGone = (): void => {
-    forget()
-    discard(stream)
-  }
-  const onData = (chunk: Uint8Array): void => {
-    let read: ReadHead
+
+  received(chunk: Uint8Array): void {
+    let read: ReadHead | null
     try {
-      const result = reader.receive(chunk)
-      if (result === null) return
-      stream.pause()
-      forget()
-      read = result
+      read = this.#reader.receive(chunk)
+      if (read === null) return
+      this.#stream.pause()
+      this.#leave()
     } catch (error) {
-      forget()
-      refuse(stream, error, options)
+      this.#leave()
+      refuse(this.#stream, error, this.#limits)
       return
     }
-    done(read)
+    this.#done(read)
   }
-  const stopTimer = after(options.clock, options.limitMs, () => {
-    forget()
-    // 408 would be the polite answer, but a peer that dribbles a head for seconds does not read it.
-    discard(stream)
-  })
-  swallowErrors(stream)
-  stream.on('data', onData).on('end', onGone).on('close', onGone)
+
+  ended(): void {
+    this.#leave()
+    discard(this.#stream)
+  }
+
+  closed(): void {
+    this.#leave()
+    this.#next.closed()
+  }
+
+  failed(): void {
+    // It closes after that.
+  }
+
+  drained(): void {
+    // Nothing was written.
+  }
+
+  #leave(): void {
+    this.#stopTimer()
+    own(this.#stream, this.#next)
+  }
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { DeflateAgreement } from '../extensions/index.js'
 import type { Agreement, RequestHead, ResponseHead } from '../handshake/index.js'
 import type { CloseOutcome, Role } from '../protocol/index.js'
+import type { RestingSocket } from './resting-socket.js'
 
 /** How a connection ended. */
 export interface SocketOutcome extends CloseOutcome {
@@ -22,4 +23,6 @@ export interface SocketOrigin {
   readonly deflate: DeflateAgreement | null
   /** What the other side said in the handshake: a client sees the response, a server the request. */
   readonly head: RequestHead | ResponseHead
+  /** What it goes on with, after it was at rest. */
+  readonly before?: RestingSocket
 }

@@ -10,20 +10,21 @@ import {
   type FragmentKind,
   type Message,
   type PreparedMessage,
-  type ProtocolViolation,
   type Role,
 } from '../protocol/index.js'
 import { deflateOf } from './compression.js'
 import { ConnectionError } from './connection-error.js'
-import { Incoming, type IncomingSource } from './incoming.js'
-import { lossError } from './loss-error.js'
+import { Incoming } from './incoming.js'
 import { NotConnectedError } from './not-connected-error.js'
 import { Outgoing } from './outgoing.js'
 import { encodePayload, type Payload, type PayloadParts } from './payload.js'
+import { RestingSocket, type Sleeper } from './resting-socket.js'
 import { RoundTrips } from './round-trips.js'
 import { quiet } from './send-queue.js'
+import { SocketEnd } from './socket-end.js'
 import { compressWish, type SendOptions, type SocketSettings } from './socket-options.js'
 import type { SocketOrigin, SocketOutcome } from './socket-outcome.js'
+import { own } from './stream-owner.js'
 import { Wire } from './wire.js'
 
 /** One open WebSocket connection, client or server. It never emits an `'error'` event and never throws on its own. */
@@ -49,7 +50,6 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
   /** @internal For the layer above: who is told of what the stream is done with, and when. */
   readonly outgoing: Outgoing
 
-  readonly #settings: SocketSettings
   /** @internal The other end as messages name it, `host:port`. */
   readonly peer: string
   readonly #connection: Connection
@@ -57,12 +57,8 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
   readonly #incoming: Incoming
   readonly #pings: RoundTrips
   readonly #deflate: PerMessageDeflate | null
-  #resolveClosed!: (outcome: SocketOutcome) => void
-  #terminated = false
-  #overflow: ConnectionError | null = null
-  #destroyed = false
-  #violation: ProtocolViolation | null = null
-  #outcome: SocketOutcome | null = null
+  readonly #bytesBefore: number
+  readonly #end: SocketEnd
 
   /** @internal Use `connect()`, `listen()` or `attach()`. */
   constructor(stream: Duplex, origin: SocketOrigin, settings: SocketSettings) {
@@ -72,14 +68,20 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
     this.extensions = origin.agreement.extensions
     this.head = origin.head
     this.peer = origin.peer
-    this.#settings = settings
-    this.#deflate = deflateOf(origin, settings.compress)
+    this.#deflate = origin.before?.deflate ?? deflateOf(origin, settings.compress)
+    this.#bytesBefore = origin.before?.bytesReceived ?? 0
     this.#connection = new Connection(origin.role, { ...settings, transform: this.#deflate })
-    this.#incoming = new Incoming(this.#source(), settings)
+    const source = {
+      open: () => this.#connection.state === 'open',
+      ended: () => this.#end.outcome !== null,
+      pause: () => this.#wire.pause(),
+      resume: () => this.#wire.resume(),
+      abandon: () => void this.close(1011),
+    }
+    this.#incoming = new Incoming(source, settings)
     this.#pings = new RoundTrips(settings.clock, () => new ConnectionError('WS_PONG_MISSING', origin.peer))
-    this.closed = new Promise(resolve => {
-      this.#resolveClosed = resolve
-    })
+    this.#end = new SocketEnd(origin.peer, settings.closeTimeoutMs)
+    this.closed = this.#end.closed
     this.#wire = new Wire(
       stream,
       this.#connection,
@@ -92,23 +94,24 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
         },
         closing: frame => this.onClosing?.(frame),
         failed: violation => {
-          this.#violation = violation
+          this.#end.violation = violation
           this.#incoming.end(violation)
         },
         flushed: full => this.outgoing.flushed(full),
         written: frames => this.outgoing.written(frames),
-        ended: (cause, timedOut) => this.#end(cause, timedOut),
+        ended: (cause, timedOut) => this.#ended(cause, timedOut),
       },
       settings,
     )
-    if (this.#deflate !== null) this.#deflate.onReady = () => this.#wire.wake()
+    const ready = (): void => this.#wire.wake()
+    if (this.#deflate !== null) this.#deflate.onReady = ready
     this.outgoing = new Outgoing(this.#connection, this.#wire, settings, {
       state: () => this.state,
       overflow: () => {
-        this.#overflow = new ConnectionError('WS_BUFFER_FULL', this.peer)
-        this.#incoming.end(this.#overflow)
+        const error = this.#end.overflow()
+        this.#incoming.end(error)
         this.#destroy()
-        return this.#overflow
+        return error
       },
       close: (code, reason) => void this.close(code, reason),
     })
@@ -119,11 +122,27 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
     this.#wire.start(rest)
   }
 
+  /** @internal True when nothing is under way and nothing waits. */
+  get atRest(): boolean {
+    const { atRest } = this.#connection
+    const parts = this.#wire.atRest && this.outgoing.atRest && this.#incoming.atRest && this.#pings.atRest
+    return atRest && parts && this.state === 'open'
+  }
+
+  /** @internal Lets go of everything but the stream, when it is at rest; not to be used any more. See `wakeSocket`. */
+  rest(sleeper: Sleeper): RestingSocket {
+    // It stays, and would keep all this.
+    if (this.#deflate !== null) this.#deflate.onReady = null
+    const resting = new RestingSocket(this.#wire.stream, this, this.#deflate, sleeper)
+    own(resting.stream, resting)
+    return resting
+  }
+
   /** `open` until the first Close frame in either direction, `closed` once the connection is gone. */
   get state(): 'open' | 'closing' | 'closed' {
     const { state } = this.#connection
-    if (this.#outcome !== null) return 'closed'
-    return this.#destroyed || state === 'closed' ? 'closing' : state
+    if (this.#end.outcome !== null) return 'closed'
+    return this.#end.destroyed || state === 'closed' ? 'closing' : state
   }
 
   /** Bytes that were accepted and that the operating system has not taken yet. */
@@ -133,7 +152,7 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
 
   /** @internal Bytes that have come since the handshake. */
   get bytesReceived(): number {
-    return this.#wire.bytesReceived
+    return this.#bytesBefore + this.#wire.bytesReceived
   }
 
   /**
@@ -180,7 +199,7 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
    * no other message can be sent, but pings can.
    *
    * @returns as `write()`.
-   * @throws UsageError `WS_BAD_SEQUENCE`, `WS_BAD_DATA`.
+   * @throws UsageError `WS_BAD_SEQUENCE`, also while a message in parts is being sent; `WS_BAD_DATA`.
    */
   fragment(kind: FragmentKind, data: Payload, fin: boolean, options?: SendOptions): boolean {
     return this.outgoing.fragment(kind, data, fin, compressWish(options))
@@ -188,7 +207,7 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
 
   /** Settles when the operating system has taken everything that was written. Rejects when the connection is lost. */
   drained(): Promise<void> {
-    return this.#outcome === null
+    return this.#end.outcome === null
       ? this.outgoing.taken()
       : quiet(Promise.reject(new NotConnectedError('closed')))
   }
@@ -236,7 +255,7 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
 
   /** Ends the connection at once: no Close frame, and what is buffered is dropped. */
   terminate(): void {
-    this.#terminated = true
+    this.#end.terminated = true
     this.#destroy()
   }
 
@@ -256,10 +275,7 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
    * Leaving the loop does not close the socket.
    */
   [Symbol.asyncIterator](): AsyncIterator<Message, undefined> {
-    return {
-      next: () => this.#incoming.next(),
-      return: () => Promise.resolve({ value: undefined, done: true }),
-    }
+    return this.#incoming.iterate()
   }
 
   /** Closes with 1000, for `await using`. */
@@ -267,34 +283,18 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
     await this.close()
   }
 
-  #source(): IncomingSource {
-    return {
-      open: () => this.#connection.state === 'open',
-      ended: () => this.#outcome !== null,
-      pause: () => this.#wire.pause(),
-      resume: () => this.#wire.resume(),
-      abandon: () => void this.close(1011),
-    }
-  }
-
   #destroy(): void {
-    this.#destroyed = true
+    this.#end.destroyed = true
     this.#incoming.stop()
     this.#wire.destroy()
   }
 
-  #end(cause: Error | null, timedOut: boolean): void {
+  #ended(cause: Error | null, timedOut: boolean): void {
     this.#deflate?.close()
-    const frames = this.#connection.outcome
-    const limitMs = timedOut ? this.#settings.closeTimeoutMs : null
-    const loss = { cause, limitMs, terminated: this.#terminated, open: frames.sent === null }
-    const wasClean = frames.sent !== null && frames.received !== null
-    const error = wasClean ? null : (this.#violation ?? this.#overflow ?? lossError(this.peer, loss))
-    this.#outcome = { ...frames, wasClean, error }
-    const lost = error ?? new ConnectionError('WS_CONNECTION_LOST', this.peer, { phase: 'closing' })
-    this.outgoing.fail(lost)
-    this.#pings.fail(lost)
-    this.#incoming.end(error)
-    this.#resolveClosed(this.#outcome)
+    this.#end.come(this.#connection.outcome, cause, timedOut, (error, lost) => {
+      this.outgoing.fail(lost)
+      this.#pings.fail(lost)
+      this.#incoming.end(error)
+    })
   }
 }

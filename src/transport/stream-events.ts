@@ -1,13 +1,14 @@
 import type { Duplex } from 'node:stream'
+import { isOwned } from './stream-owner.js'
 
 const ignore = (): void => {}
 
 /**
  * Leaves one listener on `'error'` that does nothing, so that this stream can never crash the process, however late its
- * error comes. The listener stays for good.
+ * error comes. The listener stays for good. A stream with an owner has one already.
  */
 export const swallowErrors = (stream: Duplex): void => {
-  if (!stream.listeners('error').includes(ignore)) stream.on('error', ignore)
+  if (!isOwned(stream) && !stream.listeners('error').includes(ignore)) stream.on('error', ignore)
 }
 
 /**
@@ -49,4 +50,10 @@ export const awaitEvent = (
   swallowErrors(stream)
   stream.once(event, onEvent).once('error', onError).once('close', onClose)
   return forget
+}
+
+/** True for a stream that is open both ways and holds nothing. */
+export const isQuiet = (stream: Duplex): boolean => {
+  const { destroyed, readableEnded, writableEnded, writableLength, readableLength } = stream
+  return !destroyed && !readableEnded && !writableEnded && writableLength + readableLength === 0
 }

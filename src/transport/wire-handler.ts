@@ -1,6 +1,6 @@
 import type { CloseFrame, Message, ProtocolViolation } from '../protocol/index.js'
 
-/** What the wire reports. None of these is called from within `send…`, `write` or `close`. */
+/** What the wire reports. Of these only `flushed` and `written` are called from within `send…`, `write` and `close`. */
 export interface WireHandler {
   /** @returns false to let promises settle before the next event: a reader that waits must see one thing at a time. */
   message(message: Message): boolean

@@ -5,28 +5,30 @@
 //   handler sends ─▶ connection ─▶ takeOutput() ─▶ stream.write
 //
 // Output is gathered: the first send of an idle tick is written at once, so a lone message never waits; what follows in
-// the same tick leaves in one write at its end, and so does everything sent while a chunk's events are handled. While the
-// stream is full, output stays in the Connection, where pongs are bounded. An extension may still be busy with a message when
-// its turn comes: `wake` goes on. What the Connection owes the socket (`shutdown`)
-// is settled after every step, with one deadline for the closing handshake.
-import { Socket as NetSocket } from 'node:net'
+// the same tick leaves in one write at its end, or once it is much, and so does everything sent while a chunk's events are
+// handled. While the stream is full, output stays in the Connection, where pongs are bounded. An extension may still be busy with
+// a message when its turn comes: `wake` goes on. What the Connection owes is settled after every step, with one deadline.
 import type { Duplex } from 'node:stream'
 import type { Connection } from '../protocol/index.js'
 import type { Clock } from './clock.js'
 import { Deadline } from './deadline.js'
-import { InFlight } from './in-flight.js'
-import { swallowErrors } from './stream-events.js'
+import type { InFlight } from './in-flight.js'
+import { Output } from './output.js'
+import { isQuiet, swallowErrors } from './stream-events.js'
+import { own, release, type StreamOwner } from './stream-owner.js'
 import { throwLater } from './throw-later.js'
 import type { WireHandler } from './wire-handler.js'
 
 /** Reads and writes one stream for one connection. */
-export class Wire {
-  readonly #stream: Duplex
+export class Wire implements StreamOwner {
+  /** What it reads from and writes to. */
+  readonly stream: Duplex
   readonly #connection: Connection
   readonly #handler: WireHandler
   #bytesReceived = 0
   #reading = true
   #pulling = false
+  /** What is sent leaves at the end of this tick. */
   #tick = false
   #yielded = false
   /** An extension is busy with a message that has arrived: nothing more is read. */
@@ -38,12 +40,7 @@ export class Wire {
   /** Ended by this side: what an extension is still busy with is not waited for. */
   #abandoned = false
   #error: Error | null = null
-  /** What the stream has been given and has not reported as written. */
-  readonly #inFlight = new InFlight()
-  #handed = 0
-  #written = 0
-  /** How many frames there are up to our Close frame, once that was handed over. */
-  #closeFrame = Infinity
+  readonly #output: Output
   /** How the stream ended, while a message that came before is not ready. */
   #ended: 'no' | 'end' | 'close' = 'no'
   readonly #deadline: Deadline
@@ -54,21 +51,17 @@ export class Wire {
     handler: WireHandler,
     { clock, closeTimeoutMs }: { readonly clock: Clock; readonly closeTimeoutMs: number },
   ) {
-    this.#stream = stream
+    this.stream = stream
+    this.#output = new Output(stream, connection, handler)
     this.#connection = connection
     this.#handler = handler
     this.#deadline = new Deadline(clock, closeTimeoutMs, () => this.destroy())
     swallowErrors(stream)
   }
 
-  /** How many of all frames that were sent the stream was handed. */
-  get handed(): number {
-    return this.#handed
-  }
-
-  /** How many of them the stream is done with. */
-  get written(): number {
-    return this.#written
+  /** What the stream has been given and has not reported as written. */
+  get inFlight(): InFlight {
+    return this.#output.inFlight
   }
 
   /** Bytes that have come since the handshake. */
@@ -76,26 +69,19 @@ export class Wire {
     return this.#bytesReceived
   }
 
-  /** Bytes handed to the stream that the operating system has not taken yet. */
-  get writableLength(): number {
-    return this.#stream.writableLength
-  }
-
-  /** True while the stream asks for a pause in writing. */
-  get full(): boolean {
-    return this.#stream.writableNeedDrain
+  /** True when nothing is on its way in either direction, and nothing is due. */
+  get atRest(): boolean {
+    const due = this.#pulling || this.#tick || this.#yielded || this.#stalled || this.#deadline.armed
+    const over = this.#closed || this.#abandoned || this.#ended !== 'no' || this.#error !== null
+    return !due && !over && this.#reading && this.inFlight.empty && isQuiet(this.stream)
   }
 
   /** Begins to read. `rest` is what came behind the head of the handshake. */
   start(rest: Uint8Array): void {
-    const stream = this.#stream
-    stream.on('data', this.#onData)
-    stream.on('end', this.#onEnd)
-    stream.on('error', this.#onError)
-    stream.on('close', this.#onClose)
-    stream.on('drain', this.#onDrain)
+    const stream = this.stream
+    own(stream, this)
     if (stream.destroyed) {
-      process.nextTick(this.#onClose)
+      process.nextTick(() => this.closed())
       return
     }
     if (rest.length > 0) {
@@ -104,13 +90,13 @@ export class Wire {
     }
     if (this.#reading && !this.#stalled) stream.resume()
     // A socket with nothing to read tells its end even when it is paused, and tells it once: here before it was ours.
-    if (stream.readableEnded) process.nextTick(this.#onEnd)
+    if (stream.readableEnded) process.nextTick(() => this.ended())
   }
 
   /** Stops reading: nothing more is delivered until `resume()`, and the peer is slowed down. */
   pause(): void {
     this.#reading = false
-    if (!this.#closed) this.#stream.pause()
+    if (!this.#closed) this.stream.pause()
   }
 
   /** Goes on reading; what was received already is delivered first. */
@@ -120,12 +106,37 @@ export class Wire {
     this.#pull()
     const went = this.#stalled && !this.#connection.decoding
     if (went) this.#stalled = false
-    if ((paused || went) && this.#reading && !this.#closed && !this.#stalled) this.#stream.resume()
+    if ((paused || went) && this.#reading && !this.#closed && !this.#stalled) this.stream.resume()
+  }
+
+  /** Gathers what `send` adds to the output, as at the end of a tick. */
+  gather(send: () => void): void {
+    if (this.#pulling || this.#tick) return send()
+    this.#tick = true
+    try {
+      send()
+    } finally {
+      this.#onTick()
+    }
+  }
+
+  /**
+   * The stream was given bytes that it still holds, while there was no wire.
+   *
+   * @param frames - how many frames they are.
+   * @returns to be called when the stream is done with them.
+   */
+  takeOver(frames: number): (error: Error | null | undefined) => void {
+    return this.#output.takeOver(frames)
   }
 
   /** Something was added to the connection's output: writes it now, or at the end of the tick. */
   flush(): void {
-    if (this.#pulling || this.#tick) return
+    if (this.#pulling) return
+    if (this.#tick) {
+      this.#output.relieve()
+      return
+    }
     this.#tick = true
     process.nextTick(this.#onTick)
     this.#write(false)
@@ -137,8 +148,8 @@ export class Wire {
     this.#connection.advance()
     const ended = this.#ended
     this.#ended = 'no'
-    if (ended === 'end') return this.#onEnd()
-    if (ended === 'close') return this.#onClose()
+    if (ended === 'end') return this.ended()
+    if (ended === 'close') return this.closed()
     if (this.#reading) this.resume()
     else this.#pull()
   }
@@ -146,42 +157,34 @@ export class Wire {
   /** Ends the connection at once, without a closing handshake. */
   destroy(): void {
     this.#abandoned = true
-    const { destroyed, writableLength } = this.#stream
+    const { destroyed, writableLength } = this.stream
     // Once it is destroyed a stream says of every write that it is done, so this is the last moment to know.
-    if (!destroyed && writableLength === 0) this.#handler.written(this.#handed)
-    this.#stream.destroy()
-    if (this.#ended === 'close') this.#onClose()
+    if (!destroyed && writableLength === 0) this.#handler.written(this.inFlight.handed)
+    this.stream.destroy()
+    if (this.#ended === 'close') this.closed()
   }
 
-  readonly #onData = (chunk: Uint8Array): void => {
+  received(chunk: Uint8Array): void {
     this.#bytesReceived += chunk.length
     this.#connection.receive(chunk)
     this.#pull()
   }
 
-  readonly #onEnd = (): void => {
+  ended(): void {
     if (this.#mustWait('end')) return
     this.#connection.receiveEnd()
     this.#settle()
   }
 
-  readonly #onError = (error: Error): void => void (this.#error ??= error)
-
-  readonly #onDrain = (): void => {
-    // The peer still takes what came before our Close frame; from there on the time is up when it is up.
-    if (this.#deadline.armed && this.#written < this.#closeFrame) this.#deadline.arm()
-    this.#write(false)
-    this.#handler.flushed(this.#stream.writableNeedDrain)
+  failed(error: Error): void {
+    this.#error ??= error
   }
 
-  /** Writes end in the order they were begun in. After an error the memory is left to the collector. */
-  readonly #onWritten = (error: Error | null | undefined): void => {
-    const segments = this.#inFlight.shift()
-    this.#written = this.#inFlight.frames
-    if (error || this.#stream.destroyed) return
-    // Only a socket of Node's own is known to be done with the memory when it says so.
-    if (this.#stream instanceof NetSocket) this.#connection.recycleOutput(segments)
-    this.#handler.written(this.#written)
+  drained(): void {
+    // The peer still takes what came before our Close frame; from there on the time is up when it is up.
+    if (this.#deadline.armed && this.inFlight.beforeClose) this.#deadline.arm()
+    this.#write(false)
+    this.#handler.flushed(this.stream.writableNeedDrain)
   }
 
   readonly #onTick = (): void => {
@@ -195,14 +198,14 @@ export class Wire {
     this.#pull()
   }
 
-  readonly #onClose = (): void => {
+  closed(): void {
     if (this.#closed || this.#mustWait('close')) return
     this.#closed = true
     this.#deadline.cancel()
     this.#connection.receiveEnd()
-    const stream = this.#stream
-    stream.off('data', this.#onData).off('end', this.#onEnd).off('error', this.#onError)
-    stream.off('close', this.#onClose).off('drain', this.#onDrain)
+    const stream = this.stream
+    release(stream)
+    swallowErrors(stream)
     this.#handler.ended(this.#error ?? stream.errored ?? null, this.#deadline.over)
   }
 
@@ -236,7 +239,7 @@ export class Wire {
       // What comes meanwhile stays with the operating system.
       if (connection.decoding && !this.#stalled && !this.#closed) {
         this.#stalled = true
-        this.#stream.pause()
+        this.stream.pause()
       }
       this.#write(false)
       this.#settle()
@@ -264,34 +267,21 @@ export class Wire {
   }
 
   #write(evenIfFull: boolean): void {
-    const stream = this.#stream
-    if (this.#closed || stream.destroyed || stream.writableEnded) return
-    if (stream.writableNeedDrain && !evenIfFull) return
-    const segments = this.#connection.takeOutput()
-    if (segments.length === 0) return
-    const { length } = segments
-    if (length > 1) stream.cork()
-    for (let i = 0; i < length - 1; i++) stream.write(segments[i])
-    this.#handed = this.#connection.encoded
-    this.#inFlight.push(segments, this.#handed)
-    if (this.#closeFrame === Infinity && this.#connection.shutdown !== 'none') this.#closeFrame = this.#handed
-    stream.write(segments[length - 1], this.#onWritten)
-    if (length > 1) stream.uncork()
-    this.#handler.flushed(stream.writableNeedDrain)
+    if (!this.#closed) this.#output.write(evenIfFull)
   }
 
   /** Does what the connection owes the socket. */
   #settle(): void {
     const owed = this.#connection.shutdown
-    if (owed === 'none' || this.#closed || this.#stream.destroyed) return
+    if (owed === 'none' || this.#closed || this.stream.destroyed) return
     if (!this.#deadline.armed) this.#deadline.arm()
     if (owed === 'end' && !this.#endWritten) {
       this.#endWritten = true
       this.#write(true)
-      this.#stream.end()
+      this.stream.end()
     }
     // What still arrives is only thrown away, but the end of it must be seen.
     const { received } = this.#connection.outcome
-    if (received !== null || owed === 'end') this.#stream.resume()
+    if (received !== null || owed === 'end') this.stream.resume()
   }
 }
