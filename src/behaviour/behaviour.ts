@@ -129,6 +129,8 @@ export interface ProcessStatus<State> {
   /** Frames that wait for a connection. */
   readonly queuedFrames: number
   readonly bufferedAmount: number
+  /** Frames that were dropped since its peer did not read, see the server's option `whenBufferFull`. */
+  readonly droppedFrames: number
   /** The last round-trip time in milliseconds; null when no ping was answered yet. */
   readonly rttMs: number | null
   readonly version: string | number | undefined

@@ -23,20 +23,24 @@ export interface Unborn {
 export async function giveBirth(
   { callbacks, ending, signal, release }: Unborn,
   args: unknown,
-  onAbort: () => void,
+  onAbort: (() => void) | null,
 ): Promise<InitMode | null> {
   const aborted = (): boolean => signal?.aborted === true
+  let born = false
   const ended = ending.ended.then(() => {
+    if (born) return null
     throw aborted() ? new AbortError(signal!) : ending.error!
   })
   ended.catch(() => {})
   try {
     if (aborted()) throw new AbortError(signal!)
-    signal?.addEventListener('abort', onAbort)
+    if (onAbort !== null) signal?.addEventListener('abort', onAbort)
     // Ended by its name, before its turn came.
     if (ending.begun) return await ended
     const mode = await Promise.race([callbacks.init(args), ended])
-    return ending.begun ? await ended : mode
+    if (ending.begun) return await ended
+    born = true
+    return mode
   } catch (error) {
     ending.begin({ ...stopCause(toError(error)), type: 'crash' }, { code: 1011 })
     await ending.ended

@@ -16,7 +16,7 @@ export interface CallbacksHost {
   apply(name: string, result: unknown): void
   crashed(name: string, error: Error): void
   /** True once nobody wants results any more. */
-  ending(): boolean
+  done(): boolean
 }
 
 /** Calls the callbacks of one process. */
@@ -25,14 +25,21 @@ export class Callbacks {
   behaviour: AnyBehaviour
   /** The user's state. */
   state: unknown = undefined
-  readonly #self: Self
+  /** What they hold of their process. */
+  readonly self: Self
   readonly #host: CallbacksHost
   #inside = false
+  #calls = 0
 
   constructor(behaviour: AnyBehaviour, self: Self, host: CallbacksHost) {
     this.behaviour = behaviour
-    this.#self = self
+    this.self = self
     this.#host = host
+  }
+
+  /** How many callbacks were called. */
+  get calls(): number {
+    return this.#calls
   }
 
   /** True while a callback is on the stack. */
@@ -48,7 +55,7 @@ export class Callbacks {
    */
   async init(args: unknown): Promise<InitMode | null> {
     const { behaviour } = this
-    const first = behaviour.init === undefined ? args : await behaviour.init(args, this.#self)
+    const first = behaviour.init === undefined ? args : await behaviour.init(args, this.self)
     this.state = first instanceof Initial ? first.state : first
     return first instanceof Initial ? first.mode : null
   }
@@ -59,8 +66,9 @@ export class Callbacks {
     if (behaviour.handleFrame === undefined) return null
     let answer: unknown
     this.#inside = true
+    this.#calls++
     try {
-      answer = behaviour.handleFrame(message, this.state, this.#self)
+      answer = behaviour.handleFrame(message, this.state, this.self)
     } catch (error) {
       this.#inside = false
       this.#crash('handleFrame', error)
@@ -84,8 +92,9 @@ export class Callbacks {
   ): Promise<void> | null {
     let answer: unknown
     this.#inside = true
+    this.#calls++
     try {
-      answer = invoke(this.behaviour, this.state, this.#self)
+      answer = invoke(this.behaviour, this.state, this.self)
     } catch (error) {
       this.#inside = false
       this.#crash(name, error)
@@ -107,7 +116,7 @@ export class Callbacks {
   }
 
   #apply(name: string, result: unknown, apply: ((result: unknown) => void) | null): void {
-    if (this.#host.ending()) return
+    if (this.#host.done()) return
     try {
       if (apply !== null) apply(result)
       else if (result !== undefined) this.#host.apply(name, result)
@@ -117,7 +126,7 @@ export class Callbacks {
   }
 
   #crash(name: string, error: unknown): void {
-    if (!this.#host.ending()) this.#host.crashed(name, toError(error))
+    if (!this.#host.done()) this.#host.crashed(name, toError(error))
   }
 }
 

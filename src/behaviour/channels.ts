@@ -27,6 +27,7 @@ const TYPES: Readonly<Record<ProcessEventType, true>> = {
   cast: true,
   call: true,
   info: true,
+  drop: true,
   drain: true,
   disconnect: true,
   reconnect: true,

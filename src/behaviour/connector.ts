@@ -10,8 +10,10 @@ import type { ConnectEvent } from '../transport/connect-event.js'
 import { connect, type ConnectOptions } from '../transport/connect.js'
 import { ConnectionError } from '../transport/connection-error.js'
 import { runPhase } from '../transport/phase.js'
+import { type ConnectListener, WANTS } from '../transport/tell.js'
 import type { Socket } from '../transport/socket.js'
 import type { DisconnectStatus } from './disconnect-status.js'
+import type { EventStream } from './events.js'
 import type { ProcessSettings } from './start-options.js'
 import { requireTargetObject, type StartTarget, type TargetObject } from './start-target.js'
 
@@ -19,7 +21,7 @@ import { requireTargetObject, type StartTarget, type TargetObject } from './star
 export interface ConnectorHost {
   /** An attempt begins. */
   attempt(url: string): void
-  event(event: ConnectEvent): void
+  readonly events: EventStream
   opened(socket: Socket): void
   failed(error: Error): void
 }
@@ -115,16 +117,15 @@ export class Connector {
     this.#url = target.href
     this.#host.attempt(target.href)
     const { onEvent } = this.#settings.connect
-    const options: ConnectOptions = {
-      ...this.#settings.connect,
-      ...own,
-      signal,
-      onEvent: event => {
-        if (event.type === 'redirect') this.#url = event.to
-        this.#host.event(event)
-        onEvent?.(event)
-      },
+    const listener: ConnectListener = event => {
+      if (event.type === 'redirect') this.#url = event.to
+      this.#host.events.publish(event)
+      onEvent?.(event)
     }
+    const wants = (type: ConnectEvent['type']): boolean =>
+      onEvent !== undefined || this.#host.events.wants(type)
+    listener[WANTS] = wants
+    const options: ConnectOptions = { ...this.#settings.connect, ...own, signal, onEvent: listener }
     return connect(url, options)
   }
 

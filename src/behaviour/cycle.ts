@@ -5,26 +5,26 @@
 //   connect ─▶ opened ─▶ handleConnect ─▶ ready … lost ─┐
 //      ▲          failed ───────────────────────────────┴▶ handleDisconnect, or the policy
 //      └───── at once, or after a delay ◀── reconnect ◀────┴▶ stay (idle), or end
-import { InvalidHeadError } from '../handshake/index.js'
-import { UsageError } from '../protocol/index.js'
-import type { ConnectEvent } from '../transport/connect-event.js'
-import { ConnectionError } from '../transport/connection-error.js'
 import { NotConnectedError } from '../transport/not-connected-error.js'
 import type { SocketOutcome } from '../transport/socket-outcome.js'
 import type { Socket } from '../transport/socket.js'
+import { wakeSocket } from '../transport/wake-socket.js'
+import { Backoff } from './backoff.js'
 import { BadResponseError } from './bad-response-error.js'
 import type { ConnectionInfo, ProcessStatus } from './behaviour.js'
 import { connectionInfo } from './connection-info.js'
-import { Connector } from './connector.js'
+import { Connector, type ConnectorHost } from './connector.js'
 import { type DisconnectStatus, failedStatus, lostStatus, withoutFrames } from './disconnect-status.js'
 import { causeOf, stopCause } from './end-cause.js'
 import type { Cause } from './ending.js'
+import { DropPolicy } from './drop-policy.js'
 import type { EventStream } from './events.js'
 import type { CheckedFrame } from './frame.js'
 import { Keepalive, type KeepaliveOptions, type KeepaliveSettings, resolveKeepalive } from './keepalive.js'
-import type { ReconnectPolicy } from './reconnect-policy.js'
 import type { DisconnectResult, InitMode } from './result.js'
-import type { InboxItem, Serial } from './serial.js'
+import type { Rest } from './rest.js'
+import type { Serial } from './serial.js'
+import { SessionPings } from './session-pings.js'
 import { Session } from './session.js'
 import type { ProcessSettings } from './start-options.js'
 import type { StartTarget } from './start-target.js'
@@ -44,22 +44,22 @@ export interface CycleHost {
   handBack(frames: readonly CheckedFrame[]): readonly CheckedFrame[]
   end(cause: Cause): void
   /** An attempt has failed, or the connection was lost. */
-  unconnected(error: Error): void
+  unconnected(lost: () => Error): void
   /** There will be no connection, and that is well. */
   settled(): void
 }
 
+const NOTHING = new Uint8Array(0)
+
 /** The connections of one process. */
-export class Cycle {
+export class Cycle implements ConnectorHost {
   /** The connection there is now. */
   session: Session | null = null
   readonly #host: CycleHost
   readonly #connector: Connector
   /** What the next connection begins with. */
   #keepalive: KeepaliveSettings
-  #policy: ReconnectPolicy | null
-  /** For reconnects that the policy has no say in. */
-  #backoff: ReconnectPolicy
+  readonly #backoff: Backoff
   #handlesInitialFailure: boolean
   #idle = true
   #expected: Socket | null = null
@@ -72,22 +72,35 @@ export class Cycle {
   constructor(target: StartTarget, host: CycleHost) {
     const { settings } = host
     this.#host = host
-    this.#policy = settings.policy
-    this.#backoff = settings.policy ?? settings.defaultPolicy()
+    this.#backoff = new Backoff(settings)
     this.#handlesInitialFailure = settings.handleInitialFailure ?? settings.async
     this.#keepalive = settings.keepalive
-    this.#connector = new Connector(target, settings, {
-      attempt: url => host.events.publish({ type: 'attempt', attempt: this.#connector.tries, url }),
-      event: (event: ConnectEvent) => host.events.publish(event),
-      opened: socket => this.#open(socket),
-      failed: error => {
-        const { url } = this.#connector
-        // Whoever waits for this attempt is told now: when its turn comes there may be another.
-        host.unconnected(error)
-        this.#untold++
-        host.serial.receive({ kind: 'connection', run: () => this.#fail(error, url) })
-      },
-    })
+    this.#connector = new Connector(target, settings, this)
+  }
+
+  attempt(url: string): void {
+    this.#host.events.publish({ type: 'attempt', attempt: this.#connector.tries, url })
+  }
+
+  get events(): EventStream {
+    return this.#host.events
+  }
+
+  opened(socket: Socket): void {
+    this.#watch(this.#open(socket))
+  }
+
+  failed(error: Error): void {
+    const { url } = this.#connector
+    // Whoever waits for this attempt is told now: when its turn comes there may be another.
+    this.#host.unconnected(() => error)
+    this.#untold++
+    this.#host.serial.receive({ kind: 'connection', run: () => this.#fail(error, url) })
+  }
+
+  /** How the next pings are sent. */
+  get keepalive(): KeepaliveSettings {
+    return this.#keepalive
   }
 
   /** Whether, and how, there is a connection. */
@@ -117,8 +130,7 @@ export class Cycle {
   /** Begins, as `init` wished. */
   begin(mode: InitMode | null): void {
     const { handleInitialFailure } = this.#host.settings
-    if (mode === 'reconnect') this.#policy ??= this.#backoff
-    else if (mode === 'once') this.#policy = null
+    this.#backoff.begin(mode)
     // Whoever began idle has its process already: nobody else could be told that the first attempt failed.
     if (mode === 'reconnect' || mode === 'idle') this.#handlesInitialFailure = handleInitialFailure ?? true
     if (mode === 'idle') this.#host.settled()
@@ -136,12 +148,27 @@ export class Cycle {
     this.#expected = null
     this.#idle = false
     // What has come and was not taken is unloaded in a tick; if it is closed, that comes behind.
-    this.#open(socket, watch => process.nextTick(watch))
+    const session = this.#open(socket)
+    process.nextTick(() => this.#watch(session))
+  }
+
+  /** Goes on with a connection that was at rest. */
+  resume({ socket: before, keepalive, pingAt }: Rest): void {
+    const { accepted, clock } = this.#host.settings
+    this.#idle = false
+    this.#opened = 1
+    this.#keepalive = keepalive
+    const socket = wakeSocket(before, accepted!)
+    const session = this.#sessionOf(socket, clock.now())
+    this.#host.listen(socket)
+    this.#watch(session)
+    this.ready(session, Math.max(0, pingAt - clock.now()))
+    socket.start(NOTHING)
   }
 
   /** Connects now, unless there is a connection or an attempt. */
   connect(): void {
-    if (this.session !== null || this.#connector.connecting || this.#host.settings.accepted) return
+    if (this.session !== null || this.#connector.connecting || this.#host.settings.accepted !== null) return
     this.#idle = false
     this.#connector.connect(this.#last)
   }
@@ -159,30 +186,12 @@ export class Cycle {
     return this.session?.socket ?? this.#expected
   }
 
-  /** `handleConnect` is done. */
-  ready(session: Session): void {
-    const { socket } = session
+  /** `handleConnect` is done. @param firstMs - when the first ping is due. */
+  ready(session: Session, firstMs?: number): void {
+    const { events, settings } = this.#host
     session.ready = true
-    const { clock } = this.#host.settings
-    session.keepalive ??= new Keepalive(
-      {
-        clock,
-        received: () => socket.bytesReceived,
-        // While closing, `closeTimeoutMs` is the limit, and nothing else.
-        paused: () => session.paused || !session.open,
-        ping: payload => {
-          if (session.open) this.#host.events.publish({ type: 'keepalive-ping' })
-          return socket.ping(payload)
-        },
-        missed: missed => this.#host.events.publish({ type: 'keepalive-miss', missed }),
-        dead: ({ timeoutMs }) => {
-          session.error = new ConnectionError('WS_KEEPALIVE_TIMEOUT', socket.peer, { limitMs: timeoutMs })
-          session.dead = true
-          socket.terminate()
-        },
-      },
-      this.#keepalive,
-    )
+    const pings = new SessionPings(session, events, settings.clock)
+    session.keepalive ??= new Keepalive(pings, this.#keepalive, firstMs)
   }
 
   /**
@@ -192,7 +201,7 @@ export class Cycle {
    */
   decide(status: DisconnectStatus, result: DisconnectResult<unknown> | undefined): () => void {
     const { stop, stay, reconnect } = result ?? {}
-    if (this.#host.settings.accepted && (stay !== undefined || reconnect !== undefined)) {
+    if (this.#host.settings.accepted !== null && (stay !== undefined || reconnect !== undefined)) {
       throw new BadResponseError(
         'handleDisconnect',
         result,
@@ -210,24 +219,8 @@ export class Cycle {
         this.#host.settled()
       }
     }
-    const delayMs = this.#delay(status, reconnect)
+    const delayMs = this.#backoff.delay(status, reconnect, this.#connector.fresh)
     return () => (delayMs === null ? this.#host.end(causeOf(status)) : this.#wait(delayMs, status))
-  }
-
-  #delay(status: DisconnectStatus, reconnect: DisconnectResult<unknown>['reconnect']): number | null {
-    if (reconnect !== undefined) {
-      // At once after a connection that was there; after a failure not in a busy loop, unless it is asked for.
-      const wasOpen = status.phase === 'open' || status.phase === 'closing'
-      const asked = reconnect === true ? undefined : reconnect.delayMs
-      return asked ?? (wasOpen ? 0 : this.#backoff.delay(status))
-    }
-    return this.#hopeless(status) ? null : (this.#policy?.decide(status, this.#connector.fresh) ?? null)
-  }
-
-  /** What this side asks for wrongly stays wrong. */
-  #hopeless({ error, phase }: DisconnectStatus): boolean {
-    if (phase === 'open' || phase === 'closing') return false
-    return error instanceof UsageError || error instanceof InvalidHeadError
   }
 
   #wait(delayMs: number, status: DisconnectStatus): void {
@@ -239,23 +232,32 @@ export class Cycle {
     this.#host.events.publish({ type: 'reconnect', delayMs, attempt })
   }
 
-  #open(socket: Socket, later: (watch: () => void) => void = watch => watch()): void {
+  #open(socket: Socket): Session {
     const { settings, serial } = this.#host
-    const session = new Session(socket, settings.clock.now(), settings.lowWaterMark, () =>
-      serial.receive({ kind: 'drain' }),
-    )
-    this.session = session
+    const session = this.#sessionOf(socket, settings.clock.now())
     serial.restart()
     serial.receive({ kind: 'connection', run: () => this.#connected(session) })
     this.#host.listen(socket)
-    const finish = (outcome: SocketOutcome): void => {
-      const item: InboxItem = { kind: 'connection', run: () => this.#lose(session, outcome) }
-      serial.finish(item)
-    }
-    later(() => void socket.closed.then(finish))
+    return session
+  }
+
+  #sessionOf(socket: Socket, openedAt: number): Session {
+    const { settings, serial } = this.#host
+    const drops = settings.dropAbove === Infinity ? null : new DropPolicy(settings.dropAbove)
+    const drained = (): void => serial.receive({ kind: 'drain' })
+    const session = new Session(socket, openedAt, settings.lowWaterMark, drained, drops)
+    this.session = session
+    return session
+  }
+
+  #watch(session: Session): void {
+    void session.socket.closed.then(outcome => {
+      this.#host.serial.finish({ kind: 'connection', run: () => this.#lose(session, outcome) })
+    })
   }
 
   #connected(session: Session): Promise<void> | null {
+    session.begun = true
     const info = connectionInfo(session.socket, this.#connector.tries, this.#opened)
     this.#opened++
     this.#failures = 0
@@ -273,7 +275,7 @@ export class Cycle {
     this.#failures = 1
     const context = { attempt: 1, target: session.socket.url, unsent: this.#host.handBack(session.unsent()) }
     const status = lostStatus(outcome, session.error, session.dead, context)
-    this.#host.unconnected(status.error ?? new NotConnectedError('closed'))
+    this.#host.unconnected(() => status.error ?? new NotConnectedError('closed'))
     return this.#disconnected(status)
   }
 

@@ -19,6 +19,11 @@ export function stopCause(value: unknown): Cause {
   return { type: 'stop', normal: error === null, code: null, text: '', error, value }
 }
 
+/** The end of a process that had a name which another one has now. */
+export function conflictCause(error: Error): Cause {
+  return { ...stopCause(error), type: 'name-conflict', text: 'name-conflict', value: undefined }
+}
+
 /** The end of a process whose client said nothing for too long, or has been there long enough. */
 export const TIMEOUT_CAUSE: Cause = {
   type: 'timeout',

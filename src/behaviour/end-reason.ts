@@ -7,10 +7,11 @@ import type { DisconnectType } from './disconnect-status.js'
  * - `remote`, `local`, `closed`, `error`, `keepalive-timeout`: its connection ended so, and it did not reconnect
  * - `stop`: by `stop()`, by a result's `stop`, by its supervisor, or by its `AbortSignal`
  * - `timeout`: its server ended it, after `idleTimeoutMs` or `maxLifetimeMs`
+ * - `name-conflict`: another process has its name now, since nodes of a registry had lost sight of each other
  * - `crash`: a callback threw, rejected, or answered badly
  * - `link`: a process linked to it ended abnormally
  */
-export type EndType = DisconnectType | 'stop' | 'timeout' | 'crash' | 'link'
+export type EndType = DisconnectType | 'stop' | 'timeout' | 'name-conflict' | 'crash' | 'link'
 
 /** How a process ended: what `terminate` gets and `ended` resolves with. */
 export interface EndReason {

@@ -60,6 +60,11 @@ export class Ending {
     })
   }
 
+  /** True when nobody has asked for the end, so that another in its place would do as well. */
+  get untouched(): boolean {
+    return this.#cause === null && this.#stop === null && this.#deadlines.length === 0
+  }
+
   /** True from the moment on when no callback but `terminate` runs any more. */
   get begun(): boolean {
     return this.#cause !== null
@@ -84,8 +89,10 @@ export class Ending {
    */
   stop(cause: Cause, close: EndClose, ms: number): void {
     if (this.#stop === null) {
-      this.#stop = () => this.begin(cause, close)
-      this.#host.interrupt(this.#stop)
+      // Not written as the value of the property: V8 would make it old, and all of the process with it.
+      const stop = (): void => this.begin(cause, close)
+      this.#stop = stop
+      this.#host.interrupt(stop)
     }
     if (this.#reason !== null) return
     const kill = (): void => {

@@ -58,6 +58,7 @@ function detailsOf(event: ProcessEvent): string {
       return `${word(event.url)} ${pairs({ subprotocol: event.subprotocol, attempt: event.attempt, reconnects: event.reconnects })}`
     case 'frame-in':
     case 'frame-out':
+    case 'drop':
       return frameText(event.frame)
     case 'ping-in':
     case 'pong-in':

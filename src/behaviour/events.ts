@@ -30,13 +30,19 @@ export class EventStream {
    * Reads `DEBUG` and `NODE_DEBUG`, the first time.
    *
    * @param id - the name of the process, or what stands for one.
+   * @param startedAt - when the process began, by its clock.
    */
-  constructor(process: AnyProcess, id: string, clock: Clock) {
+  constructor(process: AnyProcess, id: string, clock: Clock, startedAt: number = clock.now()) {
     this.#process = process
     this.#id = id
     this.#clock = clock
-    this.#startedAt = clock.now()
+    this.#startedAt = startedAt
     traceByEnvironment()
+  }
+
+  /** True when nobody listens to this process in particular. */
+  get quiet(): boolean {
+    return this.#sinks.length === 0
   }
 
   /** Milliseconds by the process's clock. */

@@ -21,6 +21,11 @@ export class HandedBack {
     this.#warn = warn
   }
 
+  /** True when there are none. */
+  get empty(): boolean {
+    return this.#frames.length === 0
+  }
+
   /** Keeps a frame. */
   push(frame: CheckedFrame): void {
     this.#frames.push(frame)

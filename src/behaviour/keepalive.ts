@@ -20,7 +20,7 @@ export interface KeepaliveOptions {
   readonly maxMissed?: number | undefined
   /** Any byte counts as a sign of life, not only the pong. Default true: a pong may be behind a large message. */
   readonly countAnyData?: boolean | undefined
-  /** What the pings carry, at most 125 bytes. By default a few bytes that no other ping of this connection has. */
+  /** What the pings carry, at most 125 bytes. By default a few bytes that no other ping has that waits for its pong. */
   readonly payload?: Payload | undefined
 }
 
@@ -105,14 +105,21 @@ export class Keepalive {
   #settings: KeepaliveSettings
   #cancel: () => void = () => {}
   #stopped = false
+  #dueAt: number | null = null
   #missed = 0
   /** Counts pings, so that a late pong is not taken for the answer to a newer one. */
   #ping = 0
 
-  constructor(host: KeepaliveHost, settings: KeepaliveSettings) {
+  /** @param firstMs - when the first ping is due. */
+  constructor(host: KeepaliveHost, settings: KeepaliveSettings, firstMs: number = settings.intervalMs) {
     this.#host = host
     this.#settings = settings
-    this.#wait(settings.intervalMs)
+    this.#wait(firstMs)
+  }
+
+  /** When the next ping is due, by the clock; null while the last one is not answered, or misses are counted. */
+  get dueAt(): number | null {
+    return this.#missed > 0 ? null : this.#dueAt
   }
 
   /** Begins anew with other settings. */
@@ -132,10 +139,12 @@ export class Keepalive {
 
   #wait(ms: number): void {
     this.#cancel()
+    this.#dueAt = this.#host.clock.now() + ms
     this.#cancel = after(this.#host.clock, ms, () => this.#send())
   }
 
   #send(): void {
+    this.#dueAt = null
     const { clock } = this.#host
     const sentAt = clock.now()
     const before = this.#host.received()

@@ -20,7 +20,7 @@ export interface MailHost {
   readonly events: EventStream
   readonly clock: Clock
   /** The error for whoever wants something of a process that is gone; null while it is not. */
-  gone(): NoProcessError | null
+  refusal(): NoProcessError | null
   /** Takes the result of `handleCall`. */
   answered(result: unknown, from: From<unknown>): void
 }
@@ -36,8 +36,13 @@ export class Mail {
     this.#calls = new PendingCalls(host.clock)
   }
 
+  /** True when no timer runs and no call waits. */
+  get atRest(): boolean {
+    return this.#timers.size === 0 && this.#calls.empty
+  }
+
   cast(message: unknown): void {
-    const gone = this.#host.gone()
+    const gone = this.#host.refusal()
     if (gone !== null) throw gone
     if (this.#host.callbacks.behaviour.handleCast === undefined) throw noCallback('handleCast')
     this.#host.serial.post({ kind: 'cast', message })
@@ -60,7 +65,7 @@ export class Mail {
   }
 
   sendAfter(message: unknown, delayMs: number): () => void {
-    if (this.#host.gone() !== null) return ignore
+    if (this.#host.refusal() !== null) return ignore
     milliseconds('delayMs', delayMs, 0, 0)
     const cancel = after(this.#host.clock, delayMs, () => {
       this.#timers.delete(cancel)
@@ -109,7 +114,7 @@ export class Mail {
   }
 
   /** Nobody handles anything any more. */
-  end(gone: NoProcessError): void {
+  end(gone: () => NoProcessError): void {
     for (const cancel of this.#timers) cancel()
     this.#timers.clear()
     this.#calls.end(gone)
@@ -121,7 +126,7 @@ export class Mail {
     run: (from: From<T>, fail: (error: unknown) => void) => Promise<void> | null,
   ): Promise<T> {
     const { callbacks, serial } = this.#host
-    const refusal = this.#host.gone() ?? (callbacks.inside ? new CallingSelfError(what) : null)
+    const refusal = this.#host.refusal() ?? (callbacks.inside ? new CallingSelfError(what) : null)
     if (refusal !== null) throw refusal
     if (options.signal?.aborted === true) throw new AbortError(options.signal)
     const { from, answer, fail } = this.#calls.begin<T>(what, options)

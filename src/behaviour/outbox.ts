@@ -1,9 +1,12 @@
 // Strategy: the one way out for frames, whoever sends them. With an open connection a frame goes to its session; without one
 // `whenNotOpen` decides. What was accepted and is not to be sent by anybody is kept until the next disconnect, or the end,
 // hands it back.
+import type { PreparedMessage } from '../protocol/index.js'
+import { ConnectionError } from '../transport/connection-error.js'
 import { NotConnectedError } from '../transport/not-connected-error.js'
 import { quiet } from '../transport/send-queue.js'
 import type { ProcessStatus } from './behaviour.js'
+import { flushBroadcasts } from './broadcasts.js'
 import type { EventStream } from './events.js'
 import { FrameEncodeError } from './frame-encode-error.js'
 import { HandedBack } from './handed-back.js'
@@ -18,12 +21,16 @@ const SENT = Promise.resolve()
 
 /** Where an outbox sends to. */
 export interface OutboxHost {
+  readonly events: EventStream
+  readonly settings: ProcessSettings
   session(): Session | null
   phase(): ProcessStatus<unknown>['phase']
   /** A callback wants to close, and there is no connection. */
   nothingToClose(frame: CloseRequest): void
   /** Frames that nobody was told of had to be given up. */
   overflow(): void
+  /** The other end reads too slowly for this frame. */
+  dropped(frame: CheckedFrame): void
   /** This side has closed: nobody wants what came before and was not delivered. */
   closed(): void
 }
@@ -35,18 +42,30 @@ export class Outbox {
   readonly #drop: boolean
   readonly #waiting: WaitingFrames | null
   readonly #unsent: HandedBack
+  #accepted = 0
   /** What was accepted has been handed back for the last time. */
   #ended = false
 
-  constructor(host: OutboxHost, events: EventStream, { clock, whenNotOpen }: ProcessSettings) {
+  constructor(host: OutboxHost) {
+    const { clock, whenNotOpen } = host.settings
     this.#host = host
-    this.#events = events
+    this.#events = host.events
     this.#drop = whenNotOpen === 'drop'
     this.#unsent = new HandedBack(() => host.overflow())
     this.#waiting =
       typeof whenNotOpen === 'string'
         ? null
         : new WaitingFrames(whenNotOpen, clock, frame => this.#unsent.push(frame))
+  }
+
+  /** How many frames were accepted by a connection. */
+  get accepted(): number {
+    return this.#accepted
+  }
+
+  /** True when no frame waits, for a connection or to be handed back. */
+  get atRest(): boolean {
+    return this.waiting === 0 && this.#unsent.empty && !this.#ended
   }
 
   /** How many frames wait for a connection. */
@@ -61,8 +80,9 @@ export class Outbox {
    */
   send(frame: Frame, first = false): Promise<void> {
     try {
+      flushBroadcasts()
       const checked = checkFrame(frame)
-      const sent = this.#sendOn(this.#session(first || checked.type === 'close'), checked)
+      const sent = this.#sendOn(this.#session(checked, first), checked)
       if (sent !== null) return sent
       const phase = this.#host.phase()
       if (this.#drop && phase !== 'ended') return SENT
@@ -76,17 +96,39 @@ export class Outbox {
 
   /** Sends a frame of the user's. @returns whether it was accepted and there is room for more. */
   write(frame: Frame, first = false): boolean {
+    flushBroadcasts()
     const checked = checkFrame(frame)
-    const session = this.#session(first || checked.type === 'close')
+    const session = this.#session(checked, first)
     if (this.#put(session, checked)) return !session!.full
     if (!this.#keeps(checked)) return this.#drop && this.#host.phase() !== 'ended'
     this.#waiting!.add(checked).catch(ignore)
     return true
   }
 
+  /** Sends whole messages in one go. There is a connection that takes them. @returns false when none of them was accepted. */
+  writeAll(messages: readonly PreparedMessage[]): boolean {
+    const session = this.#host.session()!
+    let accepted = false
+    session.socket.outgoing.gather(() => {
+      for (const message of messages) {
+        const frame = checkFrame(message)
+        if (this.#drops(session, frame) || !session.write(frame)) continue
+        this.#accept(frame)
+        accepted = true
+      }
+    })
+    return accepted
+  }
+
+  /** Messages were written while the process was at rest, and the stream has them still. @returns what to call when it has not. */
+  takeOver(messages: readonly PreparedMessage[]): (error: Error | null | undefined) => void {
+    return this.#host.session()!.takeOver(messages.map(message => checkFrame(message)))
+  }
+
   /** Sends a frame of a result. One that cannot be sent is not lost: it counts as unsent. */
   reply(frame: CheckedFrame): void {
-    const session = this.#host.session()
+    flushBroadcasts()
+    const session = this.#session(frame, true)
     if (this.#put(session, frame)) return
     if (frame.type === 'close') {
       if (session === null) this.#host.nothingToClose(frame)
@@ -105,9 +147,11 @@ export class Outbox {
       })
       return sent
     })
+    const kept = session.takeKept()
+    if (kept.length > 0 && session.takesMessages) this.writeAll(kept)
   }
 
-  /** A connection begins. */
+  /** A connection begins, or its `handleConnect` does. */
   opened(): void {
     this.#unsent.mark()
   }
@@ -127,15 +171,19 @@ export class Outbox {
   /** No connection will come any more. @returns everything that was accepted and never sent. */
   end(): readonly CheckedFrame[] {
     this.#ended = true
-    const ended = new NotConnectedError('ended')
     const left = this.#unsent.take(this.#host.session()?.unsent() ?? [])
-    return [...left, ...(this.#waiting?.end(ended) ?? [])]
+    return [...left, ...(this.#waiting?.end(() => new NotConnectedError('ended')) ?? [])]
   }
 
-  /** The connection there is, unless `handleConnect` still has to speak first. */
-  #session(first: boolean): Session | null {
+  /**
+   * The connection that takes this frame: `handleConnect` speaks first, but a Close frame is for any.
+   *
+   * @param first - it may be what `handleConnect` says.
+   */
+  #session(frame: CheckedFrame, first: boolean): Session | null {
     const session = this.#host.session()
-    return first || session?.ready === true ? session : null
+    if (session === null || frame.type === 'close') return session
+    return session.ready || (first && session.begun) ? session : null
   }
 
   /** A Close frame is for the connection that is there. */
@@ -144,18 +192,30 @@ export class Outbox {
   }
 
   #sendOn(session: Session | null, frame: CheckedFrame): Promise<void> | null {
+    if (this.#drops(session, frame)) {
+      return quiet(Promise.reject(new ConnectionError('WS_BUFFER_FULL', session!.socket.peer)))
+    }
     const sent = session === null ? null : session.send(frame)
-    if (sent !== null) this.#accepted(frame)
+    if (sent !== null) this.#accept(frame)
     return sent
   }
 
   #put(session: Session | null, frame: CheckedFrame): boolean {
+    // What is dropped is done with: it is not unsent.
+    if (this.#drops(session, frame)) return true
     if (session === null || !session.write(frame)) return false
-    this.#accepted(frame)
+    this.#accept(frame)
     return true
   }
 
-  #accepted(frame: CheckedFrame): void {
+  #drops(session: Session | null, frame: CheckedFrame): boolean {
+    if (session?.drops(frame) !== true) return false
+    this.#host.dropped(frame)
+    return true
+  }
+
+  #accept(frame: CheckedFrame): void {
+    this.#accepted++
     if (frame.type === 'close') this.#host.closed()
     if (this.#events.wants('frame-out')) this.#events.publish({ type: 'frame-out', frame })
   }

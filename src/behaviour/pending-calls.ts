@@ -17,6 +17,11 @@ export class PendingCalls {
     this.#clock = clock
   }
 
+  /** True when no call waits. */
+  get empty(): boolean {
+    return this.#rejects.size === 0
+  }
+
   /**
    * Begins a call.
    *
@@ -69,7 +74,9 @@ export class PendingCalls {
   }
 
   /** No answer will come any more. */
-  end(error: Error): void {
+  end(gone: () => Error): void {
+    if (this.#rejects.size === 0) return
+    const error = gone()
     for (const reject of this.#rejects) reject(error)
   }
 }

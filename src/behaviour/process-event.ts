@@ -22,6 +22,8 @@ export type ProcessEvent =
     }
   | { readonly type: 'frame-in'; readonly frame: Message }
   | { readonly type: 'frame-out'; readonly frame: CheckedFrame }
+  /** A frame was not sent, since the peer reads too slowly. */
+  | { readonly type: 'drop'; readonly frame: CheckedFrame }
   | { readonly type: 'ping-in' | 'pong-in'; readonly data: Uint8Array }
   | { readonly type: 'keepalive-ping' }
   | { readonly type: 'keepalive-miss'; readonly missed: number }

@@ -35,6 +35,8 @@ export interface Self {
   readonly phase: ProcessStatus<unknown>['phase']
   /** Bytes that were accepted for sending and that the operating system has not taken yet. */
   readonly bufferedAmount: number
+  /** Frames that were dropped since the peer did not read, see the server's option `whenBufferFull`. */
+  readonly droppedFrames: number
   /** The last round-trip time in milliseconds; null when no ping was answered yet. */
   readonly rttMs: number | null
   /** Where time comes from, `options.clock`. */
@@ -77,6 +79,8 @@ export interface Process<
   readonly ended: Promise<EndReason>
   /** Bytes that were accepted for sending and that the operating system has not taken yet. */
   readonly bufferedAmount: number
+  /** Frames that were dropped since the peer did not read, see the server's option `whenBufferFull`. */
+  readonly droppedFrames: number
   /** The last round-trip time in milliseconds; null when no ping was answered yet. */
   readonly rttMs: number | null
   /** Tracing, a log, statistics: switched on and off while it runs. */

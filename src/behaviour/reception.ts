@@ -1,10 +1,11 @@
 // Strategy: what a connection brings, on its way to the callbacks. A message that finds nothing in its way goes straight to
 // `handleFrame`, from within the socket's read; everything else waits in the inbox of Serial, in the order it came.
-import { type Message, UsageError } from '../protocol/index.js'
+import { type CloseFrame, type Message, UsageError } from '../protocol/index.js'
 import type { Socket } from '../transport/socket.js'
 import type { Callbacks } from './callbacks.js'
 import type { EventStream } from './events.js'
-import { type InboxItem, type MailItem, Serial } from './serial.js'
+import type { Rest } from './rest.js'
+import { type InboxItem, type MailItem, Serial, type SerialHost } from './serial.js'
 import type { Session } from './session.js'
 import type { ProcessSettings } from './start-options.js'
 
@@ -20,7 +21,7 @@ export interface ReceptionHost {
 }
 
 /** Takes what the connections of one process bring. */
-export class Reception {
+export class Reception implements SerialHost {
   readonly serial: Serial
   readonly #host: ReceptionHost
   readonly #silencePings: boolean
@@ -32,18 +33,31 @@ export class Reception {
     this.#host = host
     this.#credits = flow
     this.#silencePings = silencePings
-    const serialHost = {
-      run: (item: InboxItem | MailItem) => this.#run(item),
-      hasCredits: () => this.#credits > 0,
-      takesCasts: () => host.takesCasts(),
-      read: (on: boolean) => this.#read(on),
-    }
-    this.serial = new Serial(serialHost, maxQueuedMessages)
+    this.serial = new Serial(this, maxQueuedMessages)
+  }
+
+  hasCredits(): boolean {
+    return this.#credits > 0
+  }
+
+  takesCasts(): boolean {
+    return this.#host.takesCasts()
   }
 
   /** The last round-trip time in milliseconds; null when no ping was answered yet. */
   get rttMs(): number | null {
     return this.#rttMs
+  }
+
+  /** How many messages may still be delivered. */
+  get credits(): number {
+    return this.#credits
+  }
+
+  /** Goes on after a rest. */
+  resume({ credits, rttMs }: Rest): void {
+    this.#credits = credits
+    this.#rttMs = rttMs
   }
 
   /** More messages may be delivered. @throws UsageError `WS_BAD_OPTION`. */
@@ -57,26 +71,37 @@ export class Reception {
 
   /** Takes what this socket brings. */
   listen(socket: Socket): void {
-    const { events, callbacks } = this.#host
     socket.onMessage = this.#onMessage
-    socket.onPing = data => {
-      if (this.serial.ended) return
-      events.publish({ type: 'ping-in', data })
-      if (!this.#silencePings && callbacks.behaviour.handlePing !== undefined) {
-        this.serial.receive({ kind: 'ping', data })
-      }
-    }
-    socket.onPong = (data, rttMs) => {
-      if (this.serial.ended) return
-      events.publish({ type: 'pong-in', data })
-      if (rttMs !== null) this.#rttMs = rttMs
-      if (!this.#silencePings && callbacks.behaviour.handlePong !== undefined) {
-        this.serial.receive({ kind: 'pong', data, rttMs })
-      }
-    }
-    socket.onClosing = frame => events.publish({ type: 'close-in', frame })
-    socket.outgoing.onCloseSent = frame => events.publish({ type: 'close-out', frame })
+    socket.onPing = this.#onPing
+    socket.onPong = this.#onPong
+    socket.onClosing = this.#onClosing
+    socket.outgoing.onCloseSent = this.#onCloseSent
   }
+
+  // V8 makes a function that is written as the value of a property (`x.onPing = …`) in old space, where it keeps what it
+  // knows until a major collection. These are made where they are young.
+  readonly #onPing = (data: Uint8Array): void => {
+    if (this.serial.ended) return
+    const { events, callbacks } = this.#host
+    events.publish({ type: 'ping-in', data })
+    if (!this.#silencePings && callbacks.behaviour.handlePing !== undefined) {
+      this.serial.receive({ kind: 'ping', data })
+    }
+  }
+
+  readonly #onPong = (data: Uint8Array, rttMs: number | null): void => {
+    if (this.serial.ended) return
+    const { events, callbacks } = this.#host
+    events.publish({ type: 'pong-in', data })
+    if (rttMs !== null) this.#rttMs = rttMs
+    if (!this.#silencePings && callbacks.behaviour.handlePong !== undefined) {
+      this.serial.receive({ kind: 'pong', data, rttMs })
+    }
+  }
+
+  readonly #onClosing = (frame: CloseFrame): void => this.#host.events.publish({ type: 'close-in', frame })
+
+  readonly #onCloseSent = (frame: CloseFrame): void => this.#host.events.publish({ type: 'close-out', frame })
 
   readonly #onMessage = (message: Message): void => {
     if (!this.serial.free || this.#credits <= 0) {
@@ -89,13 +114,14 @@ export class Reception {
 
   #frame(message: Message): Promise<void> | null {
     // What is drained after the end needs none.
-    if (this.#credits > 0) this.#credits--
+    if (this.#credits > 0 && this.#credits !== Infinity) this.#credits--
     const { events, callbacks } = this.#host
     if (events.wants('frame-in')) events.publish({ type: 'frame-in', frame: message })
     return callbacks.frame(message)
   }
 
-  #run(item: InboxItem | MailItem): Promise<void> | null {
+  /** Handles one item. */
+  run(item: InboxItem | MailItem): Promise<void> | null {
     const { callbacks, events } = this.#host
     switch (item.kind) {
       case 'frame':
@@ -117,7 +143,8 @@ export class Reception {
     }
   }
 
-  #read(on: boolean): void {
+  /** Stops or goes on reading. */
+  read(on: boolean): void {
     const session = this.#host.session()
     if (session === null) return
     session.paused = !on

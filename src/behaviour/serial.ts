@@ -82,6 +82,16 @@ export class Serial {
     return this.#ended
   }
 
+  /** True when nothing waits, nothing runs, and nothing keeps anything from it. */
+  get atRest(): boolean {
+    return this.free && this.#reading && !this.#scheduled && !this.#draining && this.mailboxLength === 0
+  }
+
+  /** How many things have come from elsewhere so far. */
+  get posted(): number {
+    return this.#posted
+  }
+
   /** True when a message may be handled right now. */
   get free(): boolean {
     if (this.#waiting || this.#looping || this.#interrupt !== null) return false

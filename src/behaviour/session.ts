@@ -6,16 +6,27 @@ import { NotConnectedError } from '../transport/not-connected-error.js'
 import type { Payload, PayloadParts } from '../transport/payload.js'
 import { quiet } from '../transport/send-queue.js'
 import type { Socket } from '../transport/socket.js'
+import type { DropPolicy } from './drop-policy.js'
 import { FrameEncodeError } from './frame-encode-error.js'
-import { type BinaryFrame, type CheckedFrame, isStreamed, type TextFrame } from './frame.js'
+import {
+  type BinaryFrame,
+  checkFrame,
+  type CheckedFrame,
+  frameBytes,
+  isStreamed,
+  type TextFrame,
+} from './frame.js'
 import { InvalidFrameError } from './invalid-frame-error.js'
 import type { Keepalive } from './keepalive.js'
 import { Unsent } from './unsent.js'
 
 const ignore = (): void => {}
+/** How much is kept for one that is not ready, and what a message counts besides its bytes. */
+const MAX_EARLY_BYTES = 1024 * 1024
+const EARLY_BYTES = 64
 
 /** What only says that the connection is gone. */
-const isLost = (error: Error): boolean =>
+export const isLost = (error: unknown): boolean =>
   error instanceof ConnectionError || error instanceof NotConnectedError || error instanceof ProtocolViolation
 
 /** One open connection of a process. */
@@ -28,25 +39,50 @@ export class Session {
   error: Error | null = null
   /** True when the keepalive gave it up. */
   dead = false
+  /** True once `handleConnect` has begun: until then nothing goes out, not even what other callbacks send. */
+  begun = false
   /** True once `handleConnect` is done: until then only what it sends goes out. */
   ready = false
   /** True while the process does not read. */
   paused = false
   readonly #unsent = new Unsent()
+  /** Messages to a group that came before it was ready. */
+  #early: PreparedMessage[] | null = null
+  #earlyBytes = 0
   /** Messages in parts that have not ended, and those that wait for their turn behind them (5.4). */
   readonly #streams = new Set<CheckedFrame>()
+  /** How many bytes of those are known. */
+  #held = 0
   #full = false
+  readonly #drops: DropPolicy | null
+  readonly #lowWaterMark: number
+  readonly #drained: () => void
 
-  /** @param drained - called when the buffered output fell to `lowWaterMark` after it had reached the high one. */
-  constructor(socket: Socket, openedAt: number, lowWaterMark: number, drained: () => void) {
+  /**
+   * @param drained - called when the buffered output fell to `lowWaterMark` after it had reached the high one.
+   * @param drops - which messages are dropped; null for none.
+   */
+  constructor(
+    socket: Socket,
+    openedAt: number,
+    lowWaterMark: number,
+    drained: () => void,
+    drops: DropPolicy | null = null,
+  ) {
+    this.#drops = drops
     this.socket = socket
     this.openedAt = openedAt
-    socket.outgoing.onWritten = frames => {
-      this.#unsent.written(frames)
-      if (!this.#full || socket.bufferedAmount > lowWaterMark) return
-      this.#full = false
-      drained()
-    }
+    this.#lowWaterMark = lowWaterMark
+    this.#drained = drained
+    socket.outgoing.onWritten = this.#onWritten
+  }
+
+  // See `Reception` for why it stands here.
+  readonly #onWritten = (frames: number): void => {
+    this.#unsent.written(frames)
+    if (!this.#full || this.socket.bufferedAmount > this.#lowWaterMark) return
+    this.#full = false
+    this.#drained()
   }
 
   /** True while frames are accepted. */
@@ -54,9 +90,61 @@ export class Session {
     return this.socket.state === 'open'
   }
 
+  /** True when it is everybody's and nothing is under way. */
+  get atRest(): boolean {
+    const whole = this.ready && !this.paused && !this.dead && !this.#full && this.error === null
+    const nothingHalf = this.#streams.size === 0 && this.#drops?.skipping !== true
+    return whole && nothingHalf && this.#unsent.empty && this.socket.atRest
+  }
+
+  /** True when a whole message can be sent now. */
+  get takesMessages(): boolean {
+    return this.ready && this.open && (this.#streams.size > 0 || !this.socket.outgoing.sendingFragments)
+  }
+
+  /** Keeps messages to a group until `handleConnect` is done. @returns false when there are too many. */
+  keep(messages: readonly PreparedMessage[]): boolean {
+    const bytes = messages.reduce((sum, { payload }) => sum + EARLY_BYTES + payload.length, this.#earlyBytes)
+    if (bytes > MAX_EARLY_BYTES) return false
+    this.#earlyBytes = bytes
+    this.#early ??= []
+    this.#early.push(...messages)
+    return true
+  }
+
+  /** What was kept; nobody else gets it. */
+  takeKept(): readonly PreparedMessage[] {
+    const early = this.#early ?? []
+    this.#early = null
+    this.#earlyBytes = 0
+    return early
+  }
+
+  /** The stream has frames of this connection that it was given before there was a session. */
+  takeOver(frames: readonly CheckedFrame[]): (error: Error | null | undefined) => void {
+    const { outgoing } = this.socket
+    const before = outgoing.position
+    const written = outgoing.takeOver(frames.length)
+    frames.forEach((frame, i) => this.#unsent.add(frame, before + i + 1))
+    return written
+  }
+
   /** True since the buffered output reached the high-water mark, until it falls to the low one. */
   get full(): boolean {
     return this.#full
+  }
+
+  /** Whether this frame is not to be sent, since the other end reads too slowly. Ends the connection where that does not help. */
+  drops(frame: CheckedFrame): boolean {
+    if (this.#drops === null || !this.open) return false
+    const waiting = this.socket.bufferedAmount + this.#held
+    const fate = this.#drops.decide(frame, waiting)
+    if (fate === 'close') {
+      this.error = new ConnectionError('WS_BUFFER_FULL', this.socket.peer)
+      this.socket.terminate()
+      // The end of a message whose beginning was dropped is dropped where there is room, too.
+    } else if (fate === 'drop' && waiting > 0) this.#full = true
+    return fate === 'drop'
   }
 
   /**
@@ -91,7 +179,11 @@ export class Session {
 
   /** What never got to the operating system, in order. */
   unsent(): readonly CheckedFrame[] {
-    return [...this.#unsent.rest(), ...this.#streams]
+    return [
+      ...this.#unsent.rest(),
+      ...this.#streams,
+      ...(this.#early ?? []).map(message => checkFrame(message)),
+    ]
   }
 
   #mustWait(frame: CheckedFrame): boolean {
@@ -142,14 +234,18 @@ export class Session {
   /** Its rejection may be ignored: a connection that breaks a message off ends, and `error` says why. */
   #stream(frame: CheckedFrame): Promise<void> {
     this.#streams.add(frame)
+    const bytes = frameBytes(frame)
+    this.#held += bytes
     const message = frame as TextFrame | BinaryFrame
     return quiet(
       this.socket.outgoing.send(partsOf(message), message.compress).then(
         () => {
+          this.#held -= bytes
           this.#streams.delete(frame)
           this.#unsent.add(frame, this.socket.outgoing.position)
         },
         (cause: Error) => {
+          this.#held -= bytes
           const error = frameError(frame, cause)
           // One that could not even begin is its sender's business; what waits behind it goes on.
           if (this.open) this.#streams.delete(frame)

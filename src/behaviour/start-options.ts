@@ -3,6 +3,7 @@ import type { Clock } from '../transport/clock.js'
 import { systemClock } from '../transport/clock.js'
 import { CONNECT_OPTIONS, type ConnectOptions } from '../transport/connect.js'
 import { milliseconds, requireOptions } from '../transport/dial-options.js'
+import type { SocketSettings } from '../transport/socket-options.js'
 import { type DebugOption, requireDebugOptions } from './debug.js'
 import { type KeepaliveOptions, type KeepaliveSettings, resolveKeepalive } from './keepalive.js'
 import type { ProcessName } from './names.js'
@@ -90,8 +91,10 @@ export interface ProcessSettings {
   readonly trapExit: boolean
   readonly debug: readonly DebugOption[]
   readonly signal: AbortSignal | undefined
-  /** True for a connection that was accepted: there is no other one after it. */
-  readonly accepted: boolean
+  /** Messages that would let more bytes wait than this are dropped; `Infinity` for none. */
+  readonly dropAbove: number
+  /** For a connection that was accepted, of which there is no other one after it; null for a client. */
+  readonly accepted: SocketSettings | null
 }
 
 // A token service behind it answers in a second or never; DNS, TCP and TLS have 10 s each.
@@ -130,7 +133,8 @@ export function resolveStartOptions(options: StartOptions<unknown>): ProcessSett
     trapExit: options.trapExit ?? false,
     debug: requireDebugOptions(options.debug),
     signal: options.signal,
-    accepted: false,
+    dropAbove: Infinity,
+    accepted: null,
   }
 }
 

@@ -12,6 +12,8 @@ export interface Statistics {
   readonly framesIn: number
   /** Frames given to `send`, `write` or a result's `reply`, once they were sent. */
   readonly framesOut: number
+  /** Frames that were dropped, see the server's option `whenBufferFull`. */
+  readonly framesDropped: number
   /** Bytes of payload in `framesIn`; for texts, of their UTF-8. */
   readonly bytesIn: number
   /** Bytes of payload in `framesOut`, without those of frames that come from an iterable. */
@@ -43,6 +45,7 @@ export interface Statistics {
 const ZERO = {
   framesIn: 0,
   framesOut: 0,
+  framesDropped: 0,
   bytesIn: 0,
   bytesOut: 0,
   pingsIn: 0,
@@ -63,6 +66,7 @@ type Counter = Exclude<keyof typeof ZERO, 'bytesIn' | 'bytesOut'>
 const COUNTERS: Readonly<Partial<Record<ProcessEvent['type'], Counter>>> = {
   'frame-in': 'framesIn',
   'frame-out': 'framesOut',
+  drop: 'framesDropped',
   'ping-in': 'pingsIn',
   'pong-in': 'pongsIn',
   'keepalive-ping': 'keepalivePings',

@@ -10,12 +10,23 @@ export class Unsent {
   #head = 0
   #done = 0
 
+  /** True when all have left. */
+  get empty(): boolean {
+    return this.#frames.length === 0
+  }
+
   /** A frame has left once so many of all that were sent have. */
   add(frame: CheckedFrame, position: number): void {
     // A message in parts is known to be whole only later: it may be written already.
     if (position <= this.#done) return
-    this.#frames.push(frame)
-    this.#positions.push(position)
+    if (this.#frames.length > 0) {
+      this.#frames.push(frame)
+      this.#positions.push(position)
+      return
+    }
+    // The first `push` makes room for many, and mostly there is one.
+    this.#frames = [frame]
+    this.#positions = [position]
   }
 
   /** The stream is done with the first so many. */

@@ -5,10 +5,18 @@ interface Waiter {
   readonly reject: (error: Error) => void
 }
 
-/** Who waits for a connection: the start for the first one, however many attempts it takes, others for the attempt of now. */
+/**
+ * Who waits for a connection: the start for the first one, however many attempts it takes, others for the attempt of now.
+ * Errors are made when somebody is told: they cost more than all the rest.
+ */
 export class Waiters {
   #start: Waiter | null = null
   #attempt: Waiter[] = []
+
+  /** True when nobody waits. */
+  get empty(): boolean {
+    return this.#start === null && this.#attempt.length === 0
+  }
 
   /** The promise of the start. */
   started(): Promise<void> {
@@ -30,16 +38,18 @@ export class Waiters {
   }
 
   /** The attempt has failed. */
-  fail(error: Error): void {
+  fail(lost: () => Error): void {
+    if (this.#attempt.length === 0) return
+    const error = lost()
     for (const { reject } of this.#attempt.splice(0)) reject(error)
   }
 
   /** No connection will come any more. @returns true when somebody was told who had to be. */
-  end(error: Error): boolean {
-    this.fail(error)
+  end(lost: () => Error): boolean {
+    this.fail(lost)
     const start = this.#start
     this.#start = null
-    start?.reject(error)
+    start?.reject(lost())
     return start !== null
   }
 }

@@ -109,9 +109,11 @@ export class WaitingFrames {
   }
 
   /** No connection will come any more: gives everything back. */
-  end(error: Error): readonly CheckedFrame[] {
+  end(ended: () => Error): readonly CheckedFrame[] {
     this.#cancel()
     this.#bytes = 0
+    if (this.#frames.length === 0) return []
+    const error = ended()
     return this.#frames.clear().map(({ frame, reject }) => {
       reject(error)
       return frame
