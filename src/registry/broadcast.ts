@@ -1,4 +1,3 @@
-import { FrameEncodeError } from '../behaviour/frame-encode-error.js'
 import type { NamedProcess } from '../behaviour/process-ref.js'
 import { PreparedMessage } from '../protocol/index.js'
 import { RegistryError } from './registry-error.js'
@@ -15,22 +14,6 @@ export function prepare(message: Broadcast): PreparedMessage {
     return new PreparedMessage(data, { compress })
   }
   throw new RegistryError('WS_REGISTRY_BAD_MESSAGE', 'a broadcast is a text or bytes, in one piece')
-}
-
-/** Writes a message to the connections of processes. @returns how many there were. */
-export function writeToAll(processes: Iterable<NamedProcess>, message: PreparedMessage): number {
-  let recipients = 0
-  for (const process of processes) {
-    if (process.phase !== 'open') continue
-    try {
-      process.write(message)
-      recipients++
-    } catch (error) {
-      // One that is in the middle of a fragmented message cannot take another.
-      if (!(error instanceof FrameEncodeError)) throw error
-    }
-  }
-  return recipients
 }
 
 /** Hands a message to the callbacks of processes. @returns how many there were. */

@@ -1,7 +1,9 @@
 // Strategy: the registry of one program. Everything is decided at the call, before its promise: of two who ask for a name, the
 // first one gets it.
+import { quiet } from '../behaviour/quiet.js'
+import { broadcast } from '../behaviour/broadcasts.js'
 import type { AnyProcess } from '../behaviour/process.js'
-import { prepare, tellAll, writeToAll } from './broadcast.js'
+import { prepare, tellAll } from './broadcast.js'
 import { memberOf, Membership } from './membership.js'
 import { keyText, scoped, subscope } from './names.js'
 import type { Broadcast, Delivery, Group, Holder, Member, Registry, Unique } from './registry.js'
@@ -33,11 +35,7 @@ class LocalRegistry implements Registry {
       unregister: async (name, process) =>
         this.#membership.release(this.#named(name), memberOf(process)) ? 'ok' : 'not-registered',
       lookup: async name => this.#lookup(name),
-      send: async (name, message) => {
-        const process = this.#membership.holder(this.#named(name))
-        process?.info(message)
-        return process !== null
-      },
+      send: (name, message) => quiet(this.#send(name, message)),
     }
     this.group = {
       join: async (name, process) => {
@@ -46,12 +44,8 @@ class LocalRegistry implements Registry {
       },
       leave: async (name, process) =>
         this.#membership.leave(this.#named(name), memberOf(process)) === false ? 'not-in-group' : 'ok',
-      publish: async (name, message) => {
-        const members = this.#membership.members(this.#named(name))
-        const { size } = members
-        return delivered({ size }, tellAll(members, message))
-      },
-      broadcast: async (name, message) => this.#broadcast(name, message),
+      publish: (name, message) => quiet(this.#publish(name, message)),
+      broadcast: (name, message) => quiet(this.#broadcast(name, message)),
       members: name => [...this.#membership.members(this.#named(name))],
     }
   }
@@ -68,6 +62,8 @@ class LocalRegistry implements Registry {
   }
 
   unregister(key: unknown, process: AnyProcess): void {
+    // When all was forgotten, so was this.
+    if (this.#shared.closed) return
     this.#membership.release(this.#keyed(key), memberOf(process))
   }
 
@@ -101,9 +97,22 @@ class LocalRegistry implements Registry {
     return process === null ? null : { node: this.node, process, fence: this.#membership.fence(full) }
   }
 
-  #broadcast(name: string, message: Broadcast): Delivery {
+  async #send(name: string, message: unknown): Promise<boolean> {
+    const process = this.#membership.holder(this.#named(name))
+    process?.info(message)
+    return process !== null
+  }
+
+  async #publish(name: string, message: unknown): Promise<Delivery> {
     const members = this.#membership.members(this.#named(name))
-    return delivered(members, members.size === 0 ? 0 : writeToAll(members, prepare(message)))
+    const { size } = members
+    return delivered({ size }, tellAll(members, message))
+  }
+
+  async #broadcast(name: string, message: Broadcast): Promise<Delivery> {
+    const members = this.#membership.members(this.#named(name))
+    const { size } = members
+    return delivered({ size }, size === 0 ? 0 : await broadcast(members, prepare(message)))
   }
 
   get #membership(): Membership {

@@ -1,6 +1,7 @@
 // Strategy: which processes of this program have which names and are in which groups, in both directions, so that the end of a
 // process takes no search. Everything is synchronous: whether a name is free is decided here and now, and what is asynchronous
 // about a registry is built around it.
+import { flushBroadcasts } from '../behaviour/broadcasts.js'
 import { processOf } from '../behaviour/process-handles.js'
 import type { NamedProcess } from '../behaviour/process-ref.js'
 import { NoProcessError } from '../behaviour/process-error.js'
@@ -71,6 +72,7 @@ export class Membership {
 
   /** @returns whether it is the first member here. */
   join(group: string, process: NamedProcess): boolean {
+    flushBroadcasts()
     this.#entry(process).groups.add(group)
     const members = this.#groups.get(group)
     if (members !== undefined) {
@@ -83,6 +85,7 @@ export class Membership {
 
   /** @returns `last` when nobody is left here, false when it was no member. */
   leave(group: string, process: NamedProcess): 'last' | boolean {
+    flushBroadcasts()
     const members = this.#groups.get(group)
     if (members?.delete(process) !== true) return false
     const entry = this.#entries.get(process)!
@@ -111,6 +114,7 @@ export class Membership {
 
   /** Forgets everything. */
   clear(): void {
+    flushBroadcasts()
     for (const { forget } of this.#entries.values()) forget()
     this.#entries.clear()
     this.#holders.clear()

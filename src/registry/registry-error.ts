@@ -7,7 +7,7 @@ export type RegistryErrorCode =
   /** A name is empty or no text, or a message cannot be carried to another machine. */
   | 'WS_REGISTRY_BAD_NAME'
   | 'WS_REGISTRY_BAD_MESSAGE'
-  /** The reason of a process that had a name which another one has now, after the machines had lost sight of each other. */
+  /** The error of an end of type `name-conflict`: of a process that had a name which another one has now, after the machines had lost sight of each other. */
   | 'WS_NAME_CONFLICT'
 
 /** A registry could not do what it was asked for. */

@@ -39,7 +39,7 @@ export interface Unique {
   /**
    * A message for `handleInfo` of whoever has the name.
    *
-   * @returns false when nobody has it, or nobody has taken the message.
+   * @returns true when it was handed to whoever has it. False when nobody has it, or it is not known whether it was: it may have been.
    */
   send(name: string, message: unknown): Promise<boolean>
 }

@@ -5,7 +5,7 @@ import { milliseconds, requireOptions } from '../transport/dial-options.js'
 
 /** How a server lets its clients go. Times are in milliseconds. */
 export interface DrainOptions {
-  /** All of it takes no longer; what is left then is cut off. Default 30,000. */
+  /** All of it takes no longer; what is left then is cut off. Default 30,000, more than `spreadMs`. */
   readonly deadlineMs?: number | undefined
   /** The Close frames are spread evenly over so long, in random order, so that the clients do not all come back at once. Default 0. */
   readonly spreadMs?: number | undefined
@@ -47,8 +47,8 @@ export function resolveDrainOptions(options: DrainOptions): Required<Record<keyo
   readonly reason: string
 } {
   requireOptions(options, OPTIONS)
-  const deadlineMs = milliseconds('deadlineMs', options.deadlineMs, DEADLINE_MS)
   const spreadMs = options.spreadMs === 0 ? 0 : milliseconds('spreadMs', options.spreadMs, 0)
+  const deadlineMs = milliseconds('deadlineMs', options.deadlineMs, DEADLINE_MS + spreadMs)
   const { code = 1001, reason = REASON } = options
   try {
     checkFrame({ type: 'close', code, reason })

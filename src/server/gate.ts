@@ -10,12 +10,13 @@ import type { AnyBehaviour } from '../behaviour/callbacks.js'
 import { requireKeys } from '../behaviour/result-check.js'
 import { after } from '../transport/clock.js'
 import { chosenDeflate } from '../transport/compression.js'
-import { remoteName } from '../transport/door.js'
+import { remoteName } from '../transport/remote-name.js'
 import { headerList } from '../transport/header-list.js'
 import { runPhase } from '../transport/phase.js'
-import { readRequest, refuse } from '../transport/server-handshake.js'
+import { type ReadHead, readRequest, refuse } from '../transport/server-handshake.js'
 import { Socket } from '../transport/socket.js'
 import { discard, swallowErrors } from '../transport/stream-events.js'
+import { closing, disown } from '../transport/stream-owner.js'
 import {
   encodeAccept,
   HandshakeError,
@@ -26,6 +27,7 @@ import {
 } from '../handshake/index.js'
 import { HalfOpen } from './half-open.js'
 import { isAllowedOrigin } from './origins.js'
+import { writtenTo } from './guests.js'
 import type { Pools } from './pools.js'
 import type { Routes } from './routes.js'
 import type { Admission, Refusal } from './server-behaviour.js'
@@ -42,8 +44,8 @@ export interface Admitted {
   readonly behaviour: AnyServerBehaviour
   readonly socket: Socket
   readonly connection: Accepted
-  /** It counts no more. */
-  readonly leave: () => void
+  /** Which one it counts in besides that of all. */
+  readonly pool: string | undefined
   /** What came behind the request. */
   readonly rest: Uint8Array
 }
@@ -61,57 +63,55 @@ export interface GateHost {
 /** Where clients come in. */
 export class Gate {
   readonly #host: GateHost
-  readonly #halfOpen: HalfOpen
+  /** Handshakes that are under way. */
+  readonly halfOpen: HalfOpen
 
   constructor(host: GateHost) {
     this.#host = host
-    this.#halfOpen = new HalfOpen(host.settings.maxHandshakes, host.settings.maxHandshakesPerAddress)
-  }
-
-  /** Handshakes that are under way. */
-  get handshakes(): number {
-    return this.#halfOpen.count
+    this.halfOpen = new HalfOpen(host.settings.maxHandshakes, host.settings.maxHandshakesPerAddress)
   }
 
   /** A stream of which nothing was read. */
   read(stream: Duplex): void {
+    disown(stream)
     const leave = this.#enter(stream)
     if (leave === null) return
     const { headLimits, handshakeTimeoutMs: limitMs, socket } = this.#host.settings
-    readRequest(stream, { clock: socket.clock, limitMs, headLimits }, ({ head, rest }) => {
-      void this.#decide(stream, head, rest, leave)
-    })
+    const limits = { clock: socket.clock, limitMs, headLimits }
+    const done = ({ head, rest }: ReadHead): void => void this.#decide(stream, head, rest, leave)
+    readRequest(stream, limits, done, closing(leave))
   }
 
   /** A stream whose request `node:http` has read. */
   take(stream: Duplex, head: RequestHead, rest: Uint8Array): void {
     const leave = this.#enter(stream)
-    if (leave !== null) void this.#decide(stream, head, rest, leave)
+    if (leave === null) return
+    stream.once('close', leave)
+    void this.#decide(stream, head, rest, leave)
   }
 
-  /** A stream that somebody else should take. Whoever does not write to it within the handshake's time does not want it. */
-  leaveToOthers(stream: Duplex): void {
-    const leave = this.#enter(stream)
-    if (leave === null) return
+  /**
+   * A stream that somebody else should take, and may have taken already. One to which nobody writes within the handshake's time
+   * is wanted by nobody; until then it is no handshake of ours.
+   *
+   * @param before - what had been written to it when the request came.
+   */
+  leaveToOthers(stream: Duplex, before: number): void {
     const { handshakeTimeoutMs, socket } = this.#host.settings
-    const written = (stream as { bytesWritten?: number }).bytesWritten
     const stop = after(socket.clock, handshakeTimeoutMs, () => {
-      leave()
-      if ((stream as { bytesWritten?: number }).bytesWritten === written) discard(stream)
+      if (writtenTo(stream) === before) discard(stream)
     })
     stream.once('close', stop)
   }
 
   #enter(stream: Duplex): (() => void) | null {
     swallowErrors(stream)
-    const leave = this.#halfOpen.enter(addressOf(stream))
+    const leave = this.halfOpen.enter(addressOf(stream))
     if (leave === null) discard(stream)
-    else stream.once('close', leave)
     return leave
   }
 
   async #decide(stream: Duplex, head: RequestHead, rest: Uint8Array, leave: () => void): Promise<void> {
-    let free: (() => void) | null = null
     try {
       if (this.#host.closed()) throw refusal(503)
       const upgrade = parseUpgrade(head)
@@ -128,17 +128,19 @@ export class Gate {
       const asked = behaviour.handleUpgrade === undefined ? null : await this.#ask(stream, behaviour, context)
       const request = asked?.request ?? context(NEVER)
       const admission = asked?.admission ?? {}
-      free = this.#host.pools.enter(admission.pool)
-      if (free === null || this.#host.closed()) throw refusal(503)
-      this.#admit(stream, { upgrade, behaviour, request, admission, rest, leave: free })
-      free = null
+      if (this.#host.closed() || !this.#host.pools.enter(admission.pool)) throw refusal(503)
+      try {
+        this.#admit(stream, { upgrade, behaviour, request, admission, rest })
+      } catch (error) {
+        // Headers that cannot be sent.
+        this.#host.pools.leave(admission.pool)
+        throw error
+      }
       stream.off('close', leave)
       leave()
     } catch (error) {
       // It counts until it has taken its refusal.
       this.#refuse(stream, error)
-    } finally {
-      free?.()
     }
   }
 
@@ -192,10 +194,9 @@ export class Gate {
       readonly request: Upgrade
       readonly admission: Admission<unknown>
       readonly rest: Uint8Array
-      readonly leave: () => void
     },
   ): void {
-    const { upgrade, behaviour, request, admission, rest, leave } = one
+    const { upgrade, behaviour, request, admission, rest } = one
     const { settings } = this.#host
     const { deflate, extensions } = chosenDeflate(upgrade, settings.socket.compress)
     // 4.2.2 (4): one the server supports, in the client's order of preference, or none.
@@ -215,7 +216,7 @@ export class Gate {
     const socket = new Socket(stream, origin, settings.socket)
     const { signal: _, ...rest_ } = request
     const connection: Accepted = { ...rest_, subprotocol: subprotocol ?? '', data: admission.data }
-    this.#host.admitted({ behaviour, socket, connection, leave, rest })
+    this.#host.admitted({ behaviour, socket, connection, pool: admission.pool, rest })
   }
 
   #refuse(stream: Duplex, error: unknown): void {

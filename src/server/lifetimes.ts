@@ -1,14 +1,13 @@
 // Strategy: one timer for all connections. Every so often, a sixteenth of the shorter limit, each is looked at: has it sent
-// anything since, is it too old? So a limit is kept with that delay at most, and a connection costs two numbers.
+// anything since, is it too old? So a limit is kept with that delay at most, and a connection costs two numbers. Whom this side
+// does not read may have sent anything, and is not called idle.
 import { after, type Clock } from '../transport/clock.js'
-import type { Socket } from '../transport/socket.js'
+import type { ProcessCore } from '../behaviour/process-core.js'
 
 interface Life {
-  readonly socket: Socket
   readonly since: number
   bytes: number
   heardAt: number
-  readonly expire: () => void
 }
 
 const PARTS = 16
@@ -18,7 +17,7 @@ export class Lifetimes {
   readonly #clock: Clock
   readonly #idleMs: number
   readonly #lifeMs: number
-  readonly #lives = new Set<Life>()
+  readonly #lives = new Map<ProcessCore, Life>()
   #cancel: (() => void) | null = null
 
   constructor(clock: Clock, idleMs: number, lifeMs: number) {
@@ -27,17 +26,18 @@ export class Lifetimes {
     this.#lifeMs = lifeMs
   }
 
-  /** Calls `expire` once when a limit is reached. @returns a function that takes the connection out. */
-  watch(socket: Socket, expire: () => void): () => void {
-    if (this.#idleMs === Infinity && this.#lifeMs === Infinity) return () => {}
+  /** Ends the process when a limit is reached. */
+  watch(core: ProcessCore): void {
+    if (this.#idleMs === Infinity && this.#lifeMs === Infinity) return
     const now = this.#clock.now()
-    const life: Life = { socket, since: now, bytes: socket.bytesReceived, heardAt: now, expire }
-    this.#lives.add(life)
+    this.#lives.set(core, { since: now, bytes: core.bytesReceived, heardAt: now })
     this.#arm()
-    return () => {
-      this.#lives.delete(life)
-      if (this.#lives.size === 0) this.#disarm()
-    }
+  }
+
+  /** It has ended by itself. */
+  forget(core: ProcessCore): void {
+    this.#lives.delete(core)
+    if (this.#lives.size === 0) this.#disarm()
   }
 
   #arm(): void {
@@ -55,15 +55,15 @@ export class Lifetimes {
 
   #look(): void {
     const now = this.#clock.now()
-    for (const life of this.#lives) {
-      const { bytesReceived } = life.socket
-      if (bytesReceived !== life.bytes) {
+    for (const [core, life] of this.#lives) {
+      const { bytesReceived } = core
+      if (bytesReceived !== life.bytes || core.paused) {
         life.bytes = bytesReceived
         life.heardAt = now
       }
       if (now - life.heardAt < this.#idleMs && now - life.since < this.#lifeMs) continue
-      this.#lives.delete(life)
-      life.expire()
+      this.#lives.delete(core)
+      core.expire()
     }
   }
 }

@@ -27,19 +27,24 @@ export class Pools {
     return this.#all.room
   }
 
-  /** One more. @returns how to take it out, null when there are enough. @throws UsageError for a pool that there is not. */
-  enter(name: string | undefined): (() => void) | null {
-    const pools = name === undefined ? [this.#all] : [this.#all, this.pool(name)]
-    if (!pools.every(pool => pool.room)) {
-      for (const pool of pools) if (!pool.room) pool.rejected++
-      return null
+  /** One more. @returns false when there are enough. @throws UsageError for a pool that there is not. */
+  enter(name: string | undefined): boolean {
+    const pools = this.#with(name)
+    const room = pools.every(pool => pool.room)
+    for (const pool of pools) {
+      if (room) pool.count++
+      else if (!pool.room) pool.rejected++
     }
-    for (const pool of pools) pool.count++
-    let inside = true
-    return () => {
-      if (inside) for (const pool of pools) pool.count--
-      inside = false
-    }
+    return room
+  }
+
+  /** One of those that have entered is gone. */
+  leave(name: string | undefined): void {
+    for (const pool of this.#with(name)) pool.count--
+  }
+
+  #with(name: string | undefined): readonly Pool[] {
+    return name === undefined ? [this.#all] : [this.#all, this.pool(name)]
   }
 
   /** Turned away before it was known where it belongs. */

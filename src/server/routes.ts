@@ -38,6 +38,9 @@ export class Routes<T> {
     for (const [i, segment] of segments.entries()) {
       const named = segment.startsWith(':') || segment.startsWith('*')
       const name = segment.slice(1)
+      if (segment === '' && i < segments.length - 1) throw bad(pattern, 'has no empty segments')
+      if (/[?#\s]/.test(segment)) throw bad(pattern, 'is a path, without blanks and query')
+      if (named && !/^\w*$/.test(name)) throw bad(pattern, 'has names of letters, digits and _')
       if (named && (name === '' || names.includes(name))) throw bad(pattern, 'names each segment once')
       if (named) names.push(name)
       if (segment.startsWith('*')) {

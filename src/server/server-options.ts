@@ -30,18 +30,34 @@ export interface ServerOptions extends Omit<SocketOptions, 'maskKey'> {
   readonly maxConnections?: number | undefined
   /** Limits for parts of them, by the name that `handleUpgrade` gives. */
   readonly pools?: Readonly<Record<string, number>> | undefined
-  /** How many handshakes may be under way; the streams of others are destroyed. Default 4,096. */
+  /**
+   * How many handshakes may be under way, those of TLS too on a port of its own; the streams of others are destroyed. Default 4,096.
+   */
   readonly maxHandshakes?: number | undefined
   /** The same for each address. Default 256: raise it behind a proxy that has all clients at one address. */
   readonly maxHandshakesPerAddress?: number | undefined
-  /** A client that sends nothing for so long, pongs included, is closed with 1000 and the reason `timeout`. Default `Infinity`. */
+  /**
+   * A client that sends nothing for so long, pongs included, is closed with 1000 and the reason `timeout`. While this side does not
+   * read (no credits, a behaviour that is behind) the time does not run. Default `Infinity`.
+   */
   readonly idleTimeoutMs?: number | undefined
   /** A connection that is so old is closed in the same way. Default `Infinity`. */
   readonly maxLifetimeMs?: number | undefined
+  /**
+   * A process that does nothing for so long, and waits for nothing, lets go of most of its memory until something happens to
+   * it. Nobody notices but the memory. Default 1,000; `Infinity` for never.
+   */
+  readonly restAfterMs?: number | undefined
   /** See the option of `start()`. Default `true`: every 20,000. */
   readonly keepalive?: KeepaliveOptions | number | boolean | undefined
   readonly flow?: number | undefined
   readonly lowWaterMark?: number | undefined
+  /**
+   * What becomes of a message that does not fit into `maxBufferedBytes` behind what its client has not read. Default `'close'`: the
+   * connection ends with `WS_BUFFER_FULL`. With `'drop'` it is not sent, is counted in `droppedFrames`, and the connection
+   * goes on.
+   */
+  readonly whenBufferFull?: 'close' | 'drop' | undefined
   readonly silencePings?: boolean | undefined
   readonly trapExit?: boolean | undefined
   readonly debug?: readonly DebugOption[] | undefined
@@ -63,9 +79,11 @@ export const SERVER_OPTIONS: Readonly<Record<keyof ServerOptions, true>> = {
   maxHandshakesPerAddress: true,
   idleTimeoutMs: true,
   maxLifetimeMs: true,
+  restAfterMs: true,
   keepalive: true,
   flow: true,
   lowWaterMark: true,
+  whenBufferFull: true,
   silencePings: true,
   trapExit: true,
   debug: true,
@@ -86,6 +104,7 @@ export interface ServerSettings {
   readonly maxHandshakesPerAddress: number
   readonly idleTimeoutMs: number
   readonly maxLifetimeMs: number
+  readonly restAfterMs: number
 }
 
 // The same as the client's; nginx 60 s, Apache 20 to 40 s, Node 60 s for the head.
@@ -94,6 +113,8 @@ const HANDSHAKE_TIMEOUT_MS = 10_000
 const HANDLE_UPGRADE_TIMEOUT_MS = 10_000
 // Antikythera 100 for each pool; everybody else none. A process has 65,536 file descriptors where somebody cared.
 const MAX_CONNECTIONS = 65_536
+// Phoenix hibernates after 15 s. Waking takes microseconds here, so there is no reason to wait so long.
+const REST_AFTER_MS = 1000
 const MAX_HANDSHAKES = 4096
 const MAX_HANDSHAKES_PER_ADDRESS = 256
 
@@ -111,9 +132,14 @@ export function resolveServerOptions(options: ServerOptions): ServerSettings {
   const { subprotocols = [], headLimits = {} } = options
   if (!Array.isArray(subprotocols)) throw new UsageError('WS_BAD_OPTION', 'subprotocols must be a list')
   HeadReader.forRequest(headLimits)
+  const checked = resolveSocketOptions(options)
+  const drop = requireWhenBufferFull(options.whenBufferFull) === 'drop'
+  // Of two that look at the limit the socket would close.
+  const dropAbove = drop ? checked.maxBufferedBytes : Infinity
+  const socket = drop ? { ...checked, maxBufferedBytes: Infinity } : checked
   return {
-    socket: resolveSocketOptions(options),
-    process: { ...resolveStartOptions({ ...ofProcess, ...shared }), accepted: true },
+    socket,
+    process: { ...resolveStartOptions({ ...ofProcess, ...shared }), dropAbove, accepted: socket },
     subprotocols,
     origins: requireOrigins(options.origins),
     handshakeTimeoutMs: milliseconds('handshakeTimeoutMs', options.handshakeTimeoutMs, HANDSHAKE_TIMEOUT_MS),
@@ -132,5 +158,11 @@ export function resolveServerOptions(options: ServerOptions): ServerSettings {
     ),
     idleTimeoutMs: milliseconds('idleTimeoutMs', options.idleTimeoutMs, Infinity),
     maxLifetimeMs: milliseconds('maxLifetimeMs', options.maxLifetimeMs, Infinity),
+    restAfterMs: milliseconds('restAfterMs', options.restAfterMs, REST_AFTER_MS),
   }
+}
+
+function requireWhenBufferFull(wish: unknown = 'close'): 'close' | 'drop' {
+  if (wish === 'close' || wish === 'drop') return wish
+  throw new UsageError('WS_BAD_OPTION', "whenBufferFull must be 'close' or 'drop'")
 }

@@ -3,21 +3,27 @@
 import type { EventEmitter } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { warn } from '../behaviour/ending.js'
+import type { EndReason } from '../behaviour/end-reason.js'
 import { ProcessCore } from '../behaviour/process-core.js'
+import type { ProcessIdentity } from '../behaviour/process-facts.js'
 import type { NamedProcess } from '../behaviour/process-ref.js'
+import type { Rest } from '../behaviour/rest.js'
+import { isLost } from '../behaviour/session.js'
 import { requireBehaviour } from '../behaviour/require-behaviour.js'
-import type { RequestHead } from '../handshake/index.js'
 import { UsageError } from '../protocol/index.js'
 import { type AddressInfo, openDoor, type TlsOptions } from '../transport/door.js'
 import { after } from '../transport/clock.js'
-import { type NodeRequest, requestHead } from '../transport/listen.js'
-import { swallowErrors } from '../transport/stream-events.js'
+import { requireOptions } from '../transport/dial-options.js'
+import { requireHttpServer } from '../transport/listen.js'
 import { drainAll, type Drained, type DrainOptions, resolveDrainOptions } from './drain.js'
 import { type Admitted, type AnyServerBehaviour, Gate } from './gate.js'
+import { share } from './guests.js'
 import { Lifetimes } from './lifetimes.js'
 import { Pools, type PoolStatistics } from './pools.js'
+import { Rests } from './rests.js'
 import { Routes } from './routes.js'
 import type { ServerBehaviour } from './server-behaviour.js'
+import { TlsHandshakes } from './tls-handshakes.js'
 import { pathOf } from './upgrade-context.js'
 import {
   resolveServerOptions,
@@ -56,7 +62,9 @@ export interface ListenOptions extends ServerOptions {
 export interface Server extends AsyncDisposable {
   /** Those that have not ended. */
   readonly processes: ReadonlySet<NamedProcess>
-  /** Handshakes that are under way. */
+  /** How many of them are at rest, see `restAfterMs`. */
+  readonly resting: number
+  /** Handshakes that are under way, those of TLS too on a port of its own. */
   readonly handshakes: number
   /** How many connections there are, may be, and were turned away; of one pool, or of all. @throws UsageError. */
   statistics(pool?: string): PoolStatistics
@@ -114,10 +122,16 @@ export async function listen<
   Info = unknown,
 >(options: ListenOptions & Service<State, Data, Cast, Call, Answer, Info>): Promise<Listener> {
   const { host = '127.0.0.1', port = 0, path, tls, ...rest } = options
-  requireKnown(options, LISTEN_OPTIONS)
+  requireOptions(options, { ...LISTEN_OPTIONS, ...SERVICE })
   const server = new ProcessServer(rest as ServerOptions & AnyService)
   const { handshakeTimeoutMs: limitMs } = server.settings
-  const door = await openDoor({ host, port, path, tls, limitMs }, stream => server.gate.read(stream))
+  const handshakes = new TlsHandshakes(server.gate.halfOpen, server.settings.socket.clock, limitMs)
+  const serve = (stream: Duplex): void => server.gate.read(stream)
+  const door = await openDoor(
+    { host, port, path, tls, limitMs },
+    serve,
+    path === undefined ? handshakes : null,
+  )
   server.onClose = async () => {
     await door.clear()
   }
@@ -135,53 +149,27 @@ export function attach<State, Data = undefined, Cast = never, Call = never, Answ
   http: EventEmitter,
   options: ServerOptions & Service<State, Data, Cast, Call, Answer, Info>,
 ): Server {
-  requireKnown(options, SERVER_OPTIONS)
+  requireHttpServer(http)
+  requireOptions(options, { ...SERVER_OPTIONS, ...SERVICE })
   const server = new ProcessServer(options as ServerOptions & AnyService)
-  const guests = guestsOf(http)
-  const guest: Guest = {
-    serves: target => server.serves(target),
+  server.onClose = share(http, {
+    knows: target => server.knows(target),
+    closed: () => server.closed,
     take: (stream, head, rest) => server.gate.take(stream, head, rest),
-  }
-  const onUpgrade = (request: NodeRequest, stream: Duplex, rest: Uint8Array): void => {
-    swallowErrors(stream)
-    const head = requestHead(request)
-    // Of several servers of ours, the one that was attached last and has the route answers, else the first says that there is none.
-    const chosen = [...guests].findLast(one => one.serves(head.target)) ?? [...guests][0]
-    if (chosen !== guest) return
-    if (!guest.serves(head.target) && http.listenerCount('upgrade') > guests.size)
-      server.gate.leaveToOthers(stream)
-    else guest.take(stream, head, rest)
-  }
-  guests.add(guest)
-  http.on('upgrade', onUpgrade)
-  server.onClose = () => {
-    guests.delete(guest)
-    http.off('upgrade', onUpgrade)
-  }
+    leaveToOthers: (stream, before) => server.gate.leaveToOthers(stream, before),
+  })
   return server
 }
 
-/** One `attach()` among others on the same server. */
-interface Guest {
-  serves(target: string): boolean
-  take(stream: Duplex, head: RequestHead, rest: Uint8Array): void
-}
-
-const allGuests = new WeakMap<EventEmitter, Set<Guest>>()
-
-function guestsOf(http: EventEmitter): Set<Guest> {
-  let guests = allGuests.get(http)
-  if (guests === undefined) allGuests.set(http, (guests = new Set()))
-  return guests
-}
-
 type AnyService = { readonly behaviour?: unknown; readonly routes?: Readonly<Record<string, Endpoint>> }
+const SERVICE = { behaviour: true, routes: true } as const
 const NOBODY = (): never => {
   throw new UsageError('WS_BAD_OPTION', 'a client that was accepted cannot be connected to')
 }
 
 /** A gate, and the processes of those who came through. */
-class ProcessServer implements Server {
+class ProcessServer implements Server, ProcessIdentity {
+  readonly name = null
   readonly settings: ServerSettings
   readonly gate: Gate
   readonly processes = new Set<NamedProcess>()
@@ -190,26 +178,34 @@ class ProcessServer implements Server {
   readonly #routes: Routes<AnyServerBehaviour>
   readonly #pools: Pools
   readonly #lifetimes: Lifetimes
+  readonly #rests: Rests
+  /** The pools of those that are in one. */
+  readonly #poolOf = new Map<ProcessCore, string>()
   #drained: Promise<Drained> | null = null
   #closed: Promise<void> | null = null
 
   constructor({ behaviour, routes, ...options }: ServerOptions & AnyService) {
     this.settings = resolveServerOptions(options)
-    const { maxConnections, pools, socket, idleTimeoutMs, maxLifetimeMs } = this.settings
+    const { maxConnections, pools, socket, idleTimeoutMs, maxLifetimeMs, restAfterMs } = this.settings
     this.#routes = new Routes(behavioursOf(behaviour, routes))
     this.#pools = new Pools(maxConnections, pools)
     this.#lifetimes = new Lifetimes(socket.clock, idleTimeoutMs, maxLifetimeMs)
+    this.#rests = new Rests(socket.clock, restAfterMs)
     this.gate = new Gate({
       settings: this.settings,
       routes: this.#routes,
       pools: this.#pools,
-      closed: () => this.#drained !== null,
+      closed: () => this.closed,
       admitted: one => this.#start(one),
     })
   }
 
+  get resting(): number {
+    return this.settings.restAfterMs === Infinity ? 0 : this.processes.size - this.#rests.awake
+  }
+
   get handshakes(): number {
-    return this.gate.handshakes
+    return this.gate.halfOpen.count
   }
 
   statistics(pool?: string): PoolStatistics {
@@ -220,9 +216,14 @@ class ProcessServer implements Server {
     this.#pools.pool(pool).max = max
   }
 
-  /** Whether a route takes this path, and somebody is still let in. */
-  serves(target: string): boolean {
-    return this.#drained === null && this.#routes.find(pathOf(target)) !== null
+  /** Whether a route takes this path. */
+  knows(target: string): boolean {
+    return this.#routes.find(pathOf(target)) !== null
+  }
+
+  /** True once nobody is let in any more. */
+  get closed(): boolean {
+    return this.#drained !== null
   }
 
   async drain(options: DrainOptions = {}): Promise<Drained> {
@@ -245,23 +246,36 @@ class ProcessServer implements Server {
     return this.close()
   }
 
-  #start({ behaviour, socket, connection, leave, rest }: Admitted): void {
-    const identity = { name: null, release: () => {} }
-    const core = new ProcessCore(behaviour, NOBODY, this.settings.process, identity)
-    const process = core.handle as NamedProcess
-    this.processes.add(process)
-    const forget = this.#lifetimes.watch(socket, () => core.expire())
-    void core.ended.then(reason => {
-      forget()
-      leave()
-      this.processes.delete(process)
-      // That a client has gone is nothing to report; that a callback has failed is.
-      if (reason.type === 'crash')
-        warn('WS_PROCESS_CRASHED', 'a callback of a server process failed', reason.error)
-    })
+  ended(core: ProcessCore, reason: EndReason): void {
+    this.processes.delete(core.handle)
+    this.#lifetimes.forget(core)
+    this.#rests.gone(core)
+    this.#pools.leave(this.#poolOf.get(core))
+    this.#poolOf.delete(core)
+    // That a client has gone is nothing to report, nor is a callback that waited for it; that one has failed is.
+    if (reason.type === 'crash' && !isLost(reason.error))
+      warn('WS_PROCESS_CRASHED', 'a callback of a server process failed', reason.error)
+  }
+
+  woken(core: ProcessCore, rest: Rest): void {
+    this.#rests.woken(core, rest)
+  }
+
+  release(): void {
+    // There is no name to give back.
+  }
+
+  #start({ behaviour, socket, connection, pool, rest }: Admitted): void {
+    const core = new ProcessCore(behaviour, NOBODY, this.settings.process, this)
+    this.processes.add(core.handle)
+    if (pool !== undefined) this.#poolOf.set(core, pool)
+    this.#lifetimes.watch(core)
+    this.#rests.came(core)
     const { handleUpgradeTimeoutMs: limitMs } = this.settings
     const stopTimer = after(this.settings.socket.clock, limitMs, () => {
-      void core.stop(new Error(`init() took longer than ${limitMs} ms`))
+      const error = new Error(`init() of a server process took longer than ${limitMs} ms`)
+      warn('WS_PROCESS_CRASHED', error.message, null)
+      void core.stop(error, { reason: 'init timed out' })
     })
     // What it rejects with is the reason of its end.
     core.adopt(socket, connection).then(stopTimer, stopTimer)
@@ -282,12 +296,4 @@ function behavioursOf(behaviour: unknown, routes: AnyService['routes']): Record<
       return [pattern, one.behaviour]
     }),
   )
-}
-
-/** Misspelt options are refused by whoever knows them all. */
-function requireKnown(options: object, known: Readonly<Record<string, true>>): void {
-  const all: Readonly<Record<string, true>> = { ...known, behaviour: true, routes: true }
-  for (const name of Object.keys(options)) {
-    if (!Object.hasOwn(all, name)) throw new UsageError('WS_BAD_OPTION', `there is no option ${name}`)
-  }
 }

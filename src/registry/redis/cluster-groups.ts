@@ -9,8 +9,15 @@ import type { Lease } from './lease.js'
 import { JOIN, LEAVE } from './scripts.js'
 
 /** How many groups one command announces, and how often it is tried when sessions end in between. */
-const BATCH = 500
+const BATCH = 100
 const ATTEMPTS = 6
+
+/** Calls that are under way and let one process join one group. */
+interface Join {
+  calls: number
+  /** True when it was a member before, or one of them succeeded. */
+  stays: boolean
+}
 
 /** The groups that have members on this node. */
 export class ClusterGroups {
@@ -19,6 +26,7 @@ export class ClusterGroups {
   readonly #order = new InOrder()
   readonly #announced = new Set<string>()
   readonly #doubtful = new Set<string>()
+  readonly #joins = new WeakMap<NamedProcess, Map<string, Join>>()
 
   constructor(lease: Lease, membership: Membership) {
     this.#lease = lease
@@ -28,13 +36,19 @@ export class ClusterGroups {
   /** @throws (rejects) RegistryError, NoProcessError: it is no member then. */
   async join(group: string, process: NamedProcess): Promise<'ok'> {
     this.#lease.requireOpen()
-    const before = this.#membership.members(group).has(process)
+    const joins = this.#joins.get(process) ?? new Map<string, Join>()
+    const join = joins.get(group) ?? { calls: 0, stays: this.#membership.members(group).has(process) }
     this.#membership.join(group, process)
+    this.#joins.set(process, joins.set(group, join))
+    join.calls++
     try {
       await this.#settle(group)
-    } catch (error) {
-      if (!before) this.leave(group, process)
-      throw error
+      join.stays = true
+    } finally {
+      if (--join.calls === 0) {
+        joins.delete(group)
+        if (!join.stays) this.leave(group, process)
+      }
     }
     return 'ok'
   }

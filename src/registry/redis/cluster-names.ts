@@ -2,6 +2,7 @@
 // round it is taken back here first, and Redis told; what Redis could not be told, or may have heard though no answer came, is
 // `due` until the next heartbeat that comes through. All that is done about one name is done in order. When another session has
 // begun, all names are claimed again at once; for one that somebody else has now, the process here is told, and ended.
+import { processOf } from '../../behaviour/process-handles.js'
 import type { NamedProcess } from '../../behaviour/process-ref.js'
 import type { Membership } from '../membership.js'
 import { RegistryError } from '../registry-error.js'
@@ -9,8 +10,8 @@ import { InOrder } from './in-order.js'
 import type { Lease } from './lease.js'
 import { CLAIM, LOOKUP, RELEASE } from './scripts.js'
 
-/** How many names one command claims, and how often it is tried when sessions end in between. */
-const BATCH = 500
+/** How many names one command claims, so that it does not hold up the heartbeats of others; and how often it is tried when sessions end in between. */
+const BATCH = 100
 const ATTEMPTS = 4
 
 /** A name as Redis knows it. */
@@ -124,7 +125,7 @@ export class ClusterNames {
       'WS_NAME_CONFLICT',
       `another process got the name ${shown} while this node could not be seen by the others`,
     )
-    process.stop(error).catch(() => {})
+    processOf(process).loseName(error)
   }
 
   /** @returns the fence, `''` when another node has the name, null when the session is over. */

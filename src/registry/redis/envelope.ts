@@ -48,10 +48,12 @@ export function parseEnvelope(text: string): Envelope | null {
   } catch {
     return null
   }
-  if (it['type'] === 'publish' || it['type'] === 'broadcast') return it as never
+  if (it['type'] === 'publish') return it as never
+  if (it['type'] === 'broadcast') return isOptional('boolean', it['compress']) ? (it as never) : null
   return it['type'] === 'ask' && OPERATIONS.has(it['operation']) ? (it as never) : null
 }
 
+const isOptional = (type: string, value: unknown): boolean => value === undefined || typeof value === type
 const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0
 
 function isError(value: unknown): boolean {

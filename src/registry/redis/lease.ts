@@ -5,7 +5,7 @@
 import { after, type Clock } from './clock.js'
 import { RegistryError } from '../registry-error.js'
 import type { RedisPort } from './redis-client.js'
-import { BEAT, BEGIN, END, type Script } from './scripts.js'
+import { BEAT, BEGIN, END, KEY, type Script } from './scripts.js'
 
 /** What a lease is made of. */
 export interface LeaseSettings {
@@ -35,8 +35,12 @@ export class Lease {
   #count = 0
   #session = ''
   #version = 0
+  /** How often Redis was asked to say something. */
+  #said = 0
   /** Everything is registered in this session. */
   #settled = false
+  /** Redis does not know all that was registered in it. */
+  #forgotten = false
   #goodUntilMs = -Infinity
   #renewing: Promise<boolean> | null = null
   #cancel: () => void = () => {}
@@ -50,6 +54,11 @@ export class Lease {
   /** The session, `''` before the first. */
   get session(): string {
     return this.#session
+  }
+
+  /** Whether everything that is here is registered in this session. */
+  get settled(): boolean {
+    return this.#settled
   }
 
   /** Whether the lease lives, as far as is known here. */
@@ -96,27 +105,55 @@ export class Lease {
     return this.#run(script, this.#settings.timeoutMs, this.#session, ...args)
   }
 
-  /** Redis has counted a change of a session. */
+  /**
+   * Runs a script that says something, which it does once: a client that lost its connection asks again, and whoever would be
+   * told then may be another than the first time.
+   *
+   * @returns what the script returns. @throws (rejects) as `run`.
+   */
+  async say(script: Script, ...args: readonly string[]): Promise<unknown> {
+    await this.requireGood()
+    const session = this.#session
+    const answer = await this.#runWith(script, this.#settings.timeoutMs, () => [
+      session,
+      String(++this.#said),
+      ...args,
+    ])
+    if (answer !== null) return answer
+    if (session === this.#session) this.#forgotten = true
+    void this.renew()
+    throw new RegistryError('WS_REGISTRY_UNREACHABLE', 'Redis has lost what it was told by this node')
+  }
+
+  /** Redis has counted a change of a session. One that it has counted before is one that it had forgotten: another session begins. */
   changed(session: string, version: unknown): void {
-    if (session === this.#session) this.#version = Math.max(this.#version, Number(version))
+    if (session !== this.#session) return
+    const forgotten = Number(version) <= this.#version
+    this.#version = Math.max(this.#version, Number(version))
+    if (!forgotten || this.#forgotten) return
+    this.#forgotten = true
+    void this.renew()
   }
 
   /** Renews the lease now. @returns whether Redis could be reached. */
   renew(): Promise<boolean> {
     if (this.#closed) return Promise.resolve(false)
     this.#cancel()
-    this.#renewing ??= this.#renew().finally(() => {
+    this.#renewing ??= this.#renew().then(reached => {
       this.#renewing = null
-      this.#schedule()
+      this.#schedule(reached && this.#forgotten)
+      return reached
     })
     return this.#renewing
   }
 
   /** Ends the session, and with it all that was registered in it. Where Redis cannot be reached, the lease ends by itself. */
   async close(): Promise<void> {
+    const { good } = this
     this.#closed = true
     this.#cancel()
     await this.#renewing
+    if (!good) return
     try {
       while (Number(await this.#run(END, this.#settings.timeoutMs, this.#session)) === 1);
     } catch {
@@ -125,14 +162,9 @@ export class Lease {
   }
 
   async #renew(): Promise<boolean> {
-    const { leaseMs, channel } = this.#settings
     try {
-      const atMs = this.#settings.clock.now()
-      const args = [String(leaseMs), String(this.#version), channel]
-      // A beat that takes longer than that would come too late.
-      if (this.#settled && Number(await this.#run(BEAT, leaseMs / 2, this.#session, ...args)) === 1) {
-        this.#goodUntilMs = atMs + leaseMs
-      } else await this.#begin()
+      const lives = this.#settled && !this.#forgotten && (await this.#beat())
+      if (!lives) await this.#begin()
     } catch {
       return false
     }
@@ -149,24 +181,71 @@ export class Lease {
     const version = await this.#run(BEGIN, timeoutMs, session, String(leaseMs), this.#session)
     this.#session = session
     this.#version = Number(version)
+    this.#forgotten = false
     this.#goodUntilMs = atMs + leaseMs
-    await this.#host.begun()
+    // To say again what there is may take longer than the lease.
+    const stop = this.#keepAlive()
+    try {
+      await this.#host.begun()
+    } finally {
+      stop()
+    }
     this.#settled = this.#session === session
   }
 
-  #schedule(): void {
+  /** Renews a session that has begun and is not settled. @returns a function that ends that. */
+  #keepAlive(): () => void {
+    const { clock, leaseMs } = this.#settings
+    let over = false
+    let cancel: (() => void) | null = null
+    const later = (): void => {
+      if (over) return
+      // Where that fails, so does what is said meanwhile.
+      cancel = after(clock, leaseMs / 3, () => void this.#beat().then(later, later))
+    }
+    later()
+    return () => {
+      over = true
+      cancel?.()
+    }
+  }
+
+  /** @returns whether the session lives. @throws (rejects) RegistryError `WS_REGISTRY_UNREACHABLE`. */
+  async #beat(): Promise<boolean> {
+    const { leaseMs, channel, clock } = this.#settings
+    const atMs = clock.now()
+    const args = [String(leaseMs), String(this.#version), channel]
+    // One that takes longer than that would come too late.
+    const alive = Number(await this.#run(BEAT, leaseMs / 2, this.#session, ...args)) === 1
+    if (alive) this.#goodUntilMs = atMs + leaseMs
+    return alive
+  }
+
+  /** @param now - since it came out meanwhile that another session has to begin. */
+  #schedule(now = false): void {
     this.#cancel()
     if (this.#closed) return
     const { clock, leaseMs } = this.#settings
     // A third, as is usual for leases: two beats may be lost.
-    const timer = clock.setTimeout(() => void this.renew(), leaseMs / 3) as { unref?: () => void }
+    const timer = clock.setTimeout(() => void this.renew(), now ? 0 : leaseMs / 3) as { unref?: () => void }
     timer.unref?.()
     this.#cancel = () => clock.clearTimeout(timer)
   }
 
   #run(script: Script, ms: number, ...args: readonly string[]): Promise<unknown> {
+    return this.#runWith(script, ms, () => args)
+  }
+
+  #runWith(script: Script, ms: number, args: () => readonly string[]): Promise<unknown> {
     const { port, keys, clock } = this.#settings
-    return within(port.run(script, [keys], args), ms, clock)
+    let waiting = true
+    const answer = within(
+      port.run(script, [keys + KEY], args, () => waiting),
+      ms,
+      clock,
+    )
+    answer.catch(() => (waiting = false))
+    return answer
   }
 }
 
@@ -183,9 +262,17 @@ export function within<T>(answer: Promise<T>, ms: number, clock: Clock): Promise
       },
       (cause: unknown) => {
         cancel()
-        const said = cause instanceof Error ? cause.message : String(cause)
-        reject(new RegistryError('WS_REGISTRY_UNREACHABLE', `Redis cannot be used: ${said}`, { cause }))
+        reject(
+          new RegistryError('WS_REGISTRY_UNREACHABLE', `Redis cannot be used: ${saidBy(cause)}`, { cause }),
+        )
       },
     )
   })
+}
+
+/** Node's error for a name with two addresses, neither of which answers, has a code and no message. */
+function saidBy(cause: unknown): string {
+  if (!(cause instanceof Error)) return String(cause)
+  const { message, code = cause.name } = cause as Error & { readonly code?: string }
+  return message === '' ? code : message
 }

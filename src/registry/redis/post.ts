@@ -23,12 +23,18 @@ export interface PostSettings {
 /** Nodes that a message went to, and how many listened there. */
 export type Sent = readonly (readonly [node: string, listeners: number])[]
 
+/** In place of the nodes that a message went to. */
+export const UNKNOWN = ''
+
 /** What became of a message. */
 export interface Outcome {
   /** Nodes that it went to. */
   readonly nodes: number
   readonly replies: readonly Reply[]
 }
+
+/** Somebody else's bytes must not end this program, whatever they are. */
+const ignore = (): void => {}
 
 interface Waiting {
   readonly replies: Map<string, Reply>
@@ -61,7 +67,7 @@ export class Post {
   /** Begins to listen. @throws (rejects) RegistryError `WS_REGISTRY_UNREACHABLE`. */
   async open(): Promise<void> {
     const { port, channels, node, timeoutMs, clock } = this.#settings
-    const subscription = port.subscribe(channels + node, text => void this.#receive(text))
+    const subscription = port.subscribe(channels + node, text => void this.#receive(text).catch(ignore))
     this.#close = () => subscription.close()
     await within(subscription.ready, timeoutMs, clock)
   }
@@ -98,26 +104,31 @@ export class Post {
     try {
       const sent = await send(JSON.stringify(envelope))
       const listening = sent.filter(([, listeners]) => listeners > 0).map(([node]) => node)
-      await this.#all(waiting, listening, this.#settings.timeoutMs + extraMs)
-      const nodes = sent.map(([node]) => node)
-      return { nodes: nodes.length, replies: nodes.flatMap(node => waiting.replies.get(node) ?? []) }
+      // One is asked, whoever that is.
+      const enough = body.type === 'ask' ? 1 : Infinity
+      await this.#all(waiting, listening, enough, this.#settings.timeoutMs + extraMs)
+      // When it is not known who was told: who replied was.
+      const nodes = new Set([...sent.map(([node]) => node), ...waiting.replies.keys()])
+      return { nodes: nodes.size, replies: [...waiting.replies.values()] }
     } finally {
       this.#waiting.delete(id)
     }
   }
 
-  /** Waits until these have replied. */
-  #all(waiting: Waiting, nodes: readonly string[], timeoutMs: number): Promise<void> {
+  /** Waits until these have replied, or so many. */
+  #all(waiting: Waiting, nodes: readonly string[], enough: number, timeoutMs: number): Promise<void> {
     return new Promise(resolve => {
       const done = (): void => {
         cancel()
         resolve()
       }
       const cancel = after(this.#settings.clock, timeoutMs, done)
-      waiting.changed = () => {
-        if (this.#closed || nodes.every(node => waiting.replies.has(node))) done()
+      const changed = (): void => {
+        const { replies } = waiting
+        if (this.#closed || replies.size >= enough || nodes.every(node => replies.has(node))) done()
       }
-      waiting.changed()
+      waiting.changed = changed
+      changed()
     })
   }
 

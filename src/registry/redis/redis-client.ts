@@ -34,7 +34,16 @@ export interface RedisPort {
   readonly cluster: boolean
   /** Whether it can listen on sharded channels, whose messages do not go to all nodes of a cluster. */
   readonly canShard: boolean
-  run(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown>
+  /**
+   * @param args - called before each attempt, of which there is another one when Redis did not know the script.
+   * @param wanted - whether somebody still waits: it is looked at before anything is said that was not said at once.
+   */
+  run(
+    script: Script,
+    keys: readonly string[],
+    args: () => readonly string[],
+    wanted: () => boolean,
+  ): Promise<unknown>
   publish(channel: string, text: string): Promise<unknown>
   /** Opens the connection that listens. */
   subscribe(channel: string, listener: (text: string) => void): Subscription
@@ -89,11 +98,17 @@ class NodeRedisPort implements RedisPort {
     this.canShard = this.cluster && client.sSubscribe !== undefined && client.sPublish !== undefined
   }
 
-  async run(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
-    const options = { keys: [...keys], arguments: [...args] }
+  async run(
+    script: Script,
+    keys: readonly string[],
+    args: () => readonly string[],
+    wanted: () => boolean,
+  ): Promise<unknown> {
+    const options = (): ScriptOptions => ({ keys: [...keys], arguments: [...args()] })
     return loaded(
-      () => this.#client.evalSha(script.sha1, options),
-      () => this.#client.eval(script.text, options),
+      wanted,
+      () => this.#client.evalSha(script.sha1, options()),
+      () => this.#client.eval(script.text, options()),
     )
   }
 
@@ -133,7 +148,11 @@ interface IoRedis {
   spublish?(channel: string, text: string): Promise<unknown>
   ssubscribe?(channel: string): Promise<unknown>
   readonly isCluster?: boolean
-  readonly options?: { readonly shardedSubscribers?: boolean }
+  readonly options?: {
+    readonly shardedSubscribers?: boolean
+    readonly keyPrefix?: string
+    readonly redisOptions?: { readonly keyPrefix?: string }
+  }
   disconnect(): void
 }
 
@@ -145,13 +164,22 @@ class IoRedisPort implements RedisPort {
   constructor(client: IoRedis) {
     this.#client = client
     this.cluster = client.isCluster === true
-    this.canShard = this.cluster && client.options?.shardedSubscribers === true
+    const { shardedSubscribers, keyPrefix, redisOptions } = client.options ?? {}
+    // It puts its prefix before sharded channels, and before no others.
+    const prefixed = Boolean(keyPrefix) || Boolean(redisOptions?.keyPrefix)
+    this.canShard = this.cluster && shardedSubscribers === true && !prefixed
   }
 
-  async run(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
+  async run(
+    script: Script,
+    keys: readonly string[],
+    args: () => readonly string[],
+    wanted: () => boolean,
+  ): Promise<unknown> {
     return loaded(
-      () => this.#client.evalsha(script.sha1, keys.length, ...keys, ...args),
-      () => this.#client.eval(script.text, keys.length, ...keys, ...args),
+      wanted,
+      () => this.#client.evalsha(script.sha1, keys.length, ...keys, ...args()),
+      () => this.#client.eval(script.text, keys.length, ...keys, ...args()),
     )
   }
 
@@ -170,12 +198,19 @@ class IoRedisPort implements RedisPort {
   }
 }
 
-/** Runs a script by its digest; Redis may have forgotten it, after a restart for instance. */
-async function loaded(bySha1: () => Promise<unknown>, byText: () => Promise<unknown>): Promise<unknown> {
+/**
+ * Runs a script by its digest; Redis may have forgotten it, after a restart for instance. By its text only while somebody waits:
+ * what was said after it was given up must not be overtaken by it.
+ */
+async function loaded(
+  wanted: () => boolean,
+  bySha1: () => Promise<unknown>,
+  byText: () => Promise<unknown>,
+): Promise<unknown> {
   try {
     return await bySha1()
   } catch (error) {
-    if (error instanceof Error && error.message.startsWith('NOSCRIPT')) return byText()
+    if (error instanceof Error && error.message.startsWith('NOSCRIPT') && wanted()) return byText()
     throw error
   }
 }

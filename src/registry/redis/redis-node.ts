@@ -1,8 +1,9 @@
 // Strategy: one node: its lease, names, groups and post, which all scopes of a registry share. Names come with their scope.
 // What is for processes here never waits for Redis.
+import { broadcast } from '../../behaviour/broadcasts.js'
 import type { NamedProcess } from '../../behaviour/process-ref.js'
 import { PreparedMessage } from '../../protocol/index.js'
-import { tellAll, writeToAll } from '../broadcast.js'
+import { tellAll } from '../broadcast.js'
 import { Membership } from '../membership.js'
 import type { Delivery } from '../registry.js'
 import { ClusterGroups } from './cluster-groups.js'
@@ -10,11 +11,11 @@ import { ClusterNames } from './cluster-names.js'
 import { type Body, type Reply, SILENCE } from './envelope.js'
 import { Lease } from './lease.js'
 import { decodeMessage } from './message-codec.js'
-import { Post, type Sent } from './post.js'
+import { Post, type Sent, UNKNOWN } from './post.js'
 import type { RedisPort } from './redis-client.js'
 import { keysOf, type RedisSettings } from './redis-options.js'
 import { carryOut } from './remote-process.js'
-import { PUBLISH, ROUTE } from './scripts.js'
+import { PUBLISH, REPEATED, ROUTE } from './scripts.js'
 
 type Ask = Extract<Body, { type: 'ask' }>
 type ToGroup = Exclude<Body, Ask>
@@ -71,25 +72,26 @@ export class RedisNode {
 
   /** Asks whoever has a name, on another node. @returns null when nobody has it, {@link SILENCE}. @throws (rejects) RegistryError. */
   async ask(body: Ask, extraMs = 0): Promise<Reply | null> {
-    const { lease } = this
-    const send = async (text: string): Promise<Sent> => {
-      const answer = await lease.run(ROUTE, body.to, this.#post.channels, text)
-      return answer === null ? [] : this.#pairs(answer)
-    }
+    const send = async (text: string): Promise<Sent> =>
+      this.#sent(await this.lease.say(ROUTE, body.to, this.#post.channels, text))
     const { nodes, replies } = await this.#post.send(body, send, extraMs)
     if (nodes === 0) return null
     return replies.at(0) ?? SILENCE
   }
 
   /** A message to the members of a group on all nodes. @param here - delivers it to those of this node. */
-  async toGroup(body: ToGroup, here: (members: ReadonlySet<NamedProcess>) => number): Promise<Delivery> {
+  async toGroup(
+    body: ToGroup,
+    here: (members: ReadonlySet<NamedProcess>) => number | Promise<number>,
+  ): Promise<Delivery> {
     const members = this.membership.members(body.to)
     const local = members.size > 0 ? 1 : 0
-    const recipients = local === 0 ? 0 : here(members)
+    const delivered = local === 0 ? 0 : here(members)
     try {
       const { nodes, replies } = await this.#post.send(body, async text =>
-        this.#pairs(await this.lease.run(PUBLISH, body.to, this.#post.channels, text)),
+        this.#sent(await this.lease.say(PUBLISH, body.to, this.#post.channels, text)),
       )
+      const recipients = await delivered
       return {
         recipients: replies.reduce((sum, { count }) => sum + count, recipients),
         nodes: local + nodes,
@@ -97,7 +99,7 @@ export class RedisNode {
       }
     } catch {
       // How many others there are is not known: one stands for them.
-      return { recipients, nodes: local + 1, confirmed: local }
+      return { recipients: await delivered, nodes: local + 1, confirmed: local }
     }
   }
 
@@ -120,10 +122,12 @@ export class RedisNode {
     if (body.type === 'publish') return { count: tellAll(members, message) }
     if (typeof message !== 'string' && !(message instanceof Uint8Array)) return { count: 0 }
     const { compress } = body
-    return { count: writeToAll(members, new PreparedMessage(message, { compress })) }
+    return { count: await broadcast(members, new PreparedMessage(message, { compress })) }
   }
 
-  #pairs(answer: unknown): Sent {
+  #sent(answer: unknown): Sent {
+    // The answer that said to whom was lost: one stands for them.
+    if (answer === REPEATED) return [[UNKNOWN, 1]]
     const flat = answer as readonly string[]
     const all: (readonly [string, number])[] = []
     // In a cluster, those who listen at other nodes of Redis were not counted.

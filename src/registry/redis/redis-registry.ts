@@ -1,15 +1,17 @@
+import { broadcast } from '../../behaviour/broadcasts.js'
 import type { AnyProcess } from '../../behaviour/process.js'
-import { prepare, tellAll, writeToAll } from '../broadcast.js'
+import { prepare, tellAll } from '../broadcast.js'
 import { memberOf } from '../membership.js'
 import { keyText, scoped, subscope } from '../names.js'
 import type { Broadcast, Delivery, Group, Holder, Registry, Unique } from '../registry.js'
+import { quiet } from '../../behaviour/quiet.js'
 import { RegistryError } from '../registry-error.js'
 import { within } from './lease.js'
 import { encodeMessage } from './message-codec.js'
 import { portOf, type RedisClient } from './redis-client.js'
 import { RedisNode } from './redis-node.js'
 import { keysOf, type RedisRegistryOptions, resolveRedisOptions } from './redis-options.js'
-import { PROBE, SHARDED } from './scripts.js'
+import { KEY, PROBE, SHARDED } from './scripts.js'
 import { remoteProcess } from './remote-process.js'
 
 /** A registry that is the same one on all nodes with the same Redis. */
@@ -26,8 +28,8 @@ export interface RedisRegistry extends Registry {
  * Makes this program a node of a cluster that shares a Redis (6 or newer) or Valkey.
  *
  * A node that dies frees its names within `leaseMs`. One that lost sight of Redis for longer claims its names again when it
- * sees it; where another process has a name by then, the process of this node is stopped with a RegistryError
- * `WS_NAME_CONFLICT`. Messages to other nodes are JSON and bytes; they arrive at most once, and the result says whether they did.
+ * sees it; where another process has a name by then, the process of this node ends with a reason of type `name-conflict`, whose error
+ * is a RegistryError `WS_NAME_CONFLICT`. Messages to other nodes are JSON and bytes; they arrive at most once, and the result says whether they did.
  *
  * @param client - of the package `redis` or `ioredis`, connected; of a Redis Cluster too, of which one prefix uses one slot, and
  * sharded channels (Redis 7; with `ioredis` the option `shardedSubscribers`). It stays yours, and must outlive the registry. One more
@@ -42,7 +44,19 @@ export async function createRedisRegistry(
   const settings = resolveRedisOptions(options)
   const { prefix, timeoutMs, clock } = settings
   const shards =
-    port.canShard && Number(await within(port.run(PROBE, [keysOf(prefix)], ['']), timeoutMs, clock)) === 1
+    port.canShard &&
+    Number(
+      await within(
+        port.run(
+          PROBE,
+          [keysOf(prefix) + KEY],
+          () => [''],
+          () => true,
+        ),
+        timeoutMs,
+        clock,
+      ),
+    ) === 1
   const node = new RedisNode(port, shards ? { ...settings, node: settings.node + SHARDED } : settings)
   await node.open()
   return new ScopedRegistry(node, '')
@@ -64,19 +78,20 @@ class ScopedRegistry implements RedisRegistry {
         this.#node.names.register(this.#named(name), memberOf(process), this.#scope),
       unregister: async (name, process) => this.#node.names.unregister(this.#named(name), memberOf(process)),
       lookup: async name => this.#lookup(name),
-      send: async (name, message) => this.#send(name, message),
+      send: (name, message) => quiet(this.#send(name, message)),
     }
     this.group = {
       join: async (name, process) => this.#node.groups.join(this.#named(name), memberOf(process)),
       leave: async (name, process) => this.#node.groups.leave(this.#named(name), memberOf(process)),
-      publish: async (name, message) => this.#publish(name, message),
-      broadcast: async (name, message) => this.#broadcast(name, message),
+      publish: (name, message) => quiet(this.#publish(name, message)),
+      broadcast: (name, message) => quiet(this.#broadcast(name, message)),
       members: name => [...this.#node.membership.members(this.#named(name))],
     }
   }
 
   get reachable(): boolean {
-    return this.#shared.lease.good
+    const { good, settled } = this.#shared.lease
+    return good && settled
   }
 
   scope(name: string): RedisRegistry {
@@ -151,7 +166,7 @@ class ScopedRegistry implements RedisRegistry {
     const { data, compress } = prepared
     const body = { type: 'broadcast', to: this.#named(name), message: encodeMessage(data) } as const
     return this.#node.toGroup(compress === undefined ? body : { ...body, compress }, members =>
-      writeToAll(members, prepared),
+      broadcast(members, prepared),
     )
   }
 

@@ -22,6 +22,9 @@ export type Ask = (body: Extract<Body, { type: 'ask' }>, extraMs?: number) => Pr
 const CALL_TIMEOUT_MS = 5000
 const STOP_TIMEOUT_MS = 10_000
 
+/** JSON has no Infinity; 25 days are as good. */
+const finite = (ms: number): number => Math.min(ms, 0x7fffffff)
+
 /** @param to - the name as it travels. @param shown - the name as text. */
 export function remoteProcess(to: string, shown: string, ask: Ask): RemoteProcess {
   let stopped = false
@@ -55,7 +58,7 @@ export function remoteProcess(to: string, shown: string, ask: Ask): RemoteProces
     info: message => tell('info', message),
     cast: message => tell('cast', message),
     call: async (message, { timeoutMs = CALL_TIMEOUT_MS }: CallOptions = {}) =>
-      decodeMessage((await wait('call', [message, timeoutMs], timeoutMs)) ?? null),
+      decodeMessage((await wait('call', [message, finite(timeoutMs)], timeoutMs)) ?? null),
     send: async frame => void (await wait('send', [frame])),
     write: () => {
       throw new ProcessError('WS_NO_CALLBACK', `${shown} runs on another node and takes no write; use send`)
@@ -63,7 +66,7 @@ export function remoteProcess(to: string, shown: string, ask: Ask): RemoteProces
     connect: async () => void (await wait('connect', [])),
     stop: async (reason?: unknown, { code, reason: text, timeoutMs = STOP_TIMEOUT_MS }: StopOptions = {}) => {
       const why = reason instanceof Error ? { error: plainError(reason) } : { value: reason }
-      const value = await wait('stop', [why, { code, reason: text, timeoutMs }], timeoutMs)
+      const value = await wait('stop', [why, { code, reason: text, timeoutMs: finite(timeoutMs) }], timeoutMs)
       const end = revivedReason(value ?? null)
       stopped = true
       resolve(end)

@@ -5,6 +5,7 @@
 //   versions         hash         session → how many changes it has made
 //   names            hash         name → "session fence"; counts only while that session's lease lives
 //   held:<session>   set          its names      joined:<session>  set  its groups       (so that they can be swept)
+//   said:<session>   sorted set   the numbers of the last messages it has sent
 //   group:<name>     set          the sessions that have members
 //   fence            string       the last fence
 //
@@ -27,9 +28,20 @@ export interface Script {
   readonly sha1: string
 }
 
-/** Each script is called with the one key that names the slot, ARGV[1] is the session. */
+/** Instead of an answer: what was to be said had been said before. */
+export const REPEATED = 1
+
+/** How far one message may overtake another on its way to Redis. */
+const WINDOW = 1024
+/** How many names and groups of a dead session one heartbeat sweeps. */
+const SWEEP = 1000
+
+/** What the one key is that each script is called with, after the beginning of all keys. It exists as long as there is a node. */
+export const KEY = 'sessions'
+
+/** ARGV[1] is the session. */
 const PRELUDE = `
-local p, session = KEYS[1], ARGV[1]
+local p, session = string.sub(KEYS[1], 1, -${KEY.length + 1}), ARGV[1]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function alive(one)
@@ -44,15 +56,29 @@ local function owner(name)
   if not entry then return nil end
   return string.match(entry, '^(%S+) (%d+)$')
 end
+local function earlier(one)
+  local node, number = string.match(one, '^(.*)|(%d+)$')
+  local own, latest = string.match(session, '^(.*)|(%d+)$')
+  return node == own and tonumber(number) <= tonumber(latest)
+end
 local function claim(name)
   local holder = owner(name)
-  if holder and holder ~= session and alive(holder) then return nil end
+  if holder and not earlier(holder) and alive(holder) then return nil end
   local fence = tonumber(redis.call('GET', p .. 'fence') or '0') + 1
   fence = string.format('%.0f', math.max(fence, time[1] * 1000000 + time[2]))
   redis.call('SET', p .. 'fence', fence)
   redis.call('HSET', p .. 'names', name, session .. ' ' .. fence)
   redis.call('SADD', p .. 'held:' .. session, name)
   return fence
+end
+local function news(number)
+  if redis.call('HEXISTS', p .. 'versions', session) == 0 then return false, false end
+  local said = p .. 'said:' .. session
+  local last = redis.call('ZREVRANGE', said, 0, 0)[1]
+  local oldest = tonumber(last or number) - ${WINDOW}
+  if tonumber(number) <= oldest or redis.call('ZADD', said, 'NX', number, number) == 0 then return false, ${REPEATED} end
+  if number % 64 == 0 then redis.call('ZREMRANGEBYSCORE', said, '-inf', oldest) end
+  return true
 end
 local function say(channel, text)
   return redis.call(string.match(channel, '~s$') and 'SPUBLISH' or 'PUBLISH', channel, text)
@@ -80,15 +106,16 @@ redis.call('ZADD', p .. 'sessions', now + ARGV[2], session)
 say(ARGV[4], '')
 local dead = redis.call('ZRANGEBYSCORE', p .. 'sessions', '-inf', now, 'LIMIT', 0, 1)[1]
 if dead then
-  local names = redis.call('SPOP', p .. 'held:' .. dead, 200)
+  local names = redis.call('SPOP', p .. 'held:' .. dead, ${SWEEP})
   for _, name in ipairs(names) do
     if owner(name) == dead then redis.call('HDEL', p .. 'names', name) end
   end
-  local groups = redis.call('SPOP', p .. 'joined:' .. dead, 200)
+  local groups = redis.call('SPOP', p .. 'joined:' .. dead, ${SWEEP})
   for _, group in ipairs(groups) do redis.call('SREM', p .. 'group:' .. group, dead) end
   if #names == 0 and #groups == 0 then
     redis.call('ZREM', p .. 'sessions', dead)
     redis.call('HDEL', p .. 'versions', dead)
+    redis.call('DEL', p .. 'said:' .. dead)
   end
 end
 return 1
@@ -117,12 +144,14 @@ if not holder or not alive(holder) then return false end
 return { nodeOf(holder), fence }
 `)
 
-/** A message to whoever has a name. ARGV: as {@link PUBLISH}, with a name. @returns node and listeners, or false. */
+/** A message to whoever has a name. ARGV: as {@link PUBLISH}, with a name. @returns as it does. */
 export const ROUTE: Script = script(`
-local holder = owner(ARGV[2])
-if not holder or not alive(holder) then return false end
+local new, why = news(ARGV[2])
+if not new then return why end
+local holder = owner(ARGV[3])
+if not holder or not alive(holder) then return {} end
 local node = nodeOf(holder)
-return { node, tostring(say(ARGV[3] .. node, ARGV[4])) }
+return { node, tostring(say(ARGV[4] .. node, ARGV[5])) }
 `)
 
 /** Says which groups have members here. ARGV: session, groups. @returns the version; false when the session is over. */
@@ -144,16 +173,18 @@ return tostring(changed())
 `)
 
 /**
- * A message to all other nodes that have members of a group. ARGV: session, group, channels, message. @returns each node
- * and how many listened.
+ * A message to all other nodes that have members of a group. ARGV: session, number of the message, group, channels, message.
+ * @returns each node and how many listened; {@link REPEATED}; false when the session is unknown.
  */
 export const PUBLISH: Script = script(`
+local new, why = news(ARGV[2])
+if not new then return why end
 local answers = {}
-for _, one in ipairs(redis.call('SMEMBERS', p .. 'group:' .. ARGV[2])) do
+for _, one in ipairs(redis.call('SMEMBERS', p .. 'group:' .. ARGV[3])) do
   local node = nodeOf(one)
   if node ~= nodeOf(session) and alive(one) then
     answers[#answers + 1] = node
-    answers[#answers + 1] = tostring(say(ARGV[3] .. node, ARGV[4]))
+    answers[#answers + 1] = tostring(say(ARGV[4] .. node, ARGV[5]))
   end
 end
 return answers
@@ -176,6 +207,7 @@ for _, group in ipairs(groups) do redis.call('SREM', p .. 'group:' .. group, ses
 if #names > 0 or #groups > 0 then return 1 end
 redis.call('ZREM', p .. 'sessions', session)
 redis.call('HDEL', p .. 'versions', session)
+redis.call('DEL', p .. 'said:' .. session)
 return 0
 `)
 
