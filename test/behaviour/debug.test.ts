@@ -164,6 +164,7 @@ t.test('statistics count from when they are switched on', t => {
     now: 150,
     framesIn: 1,
     framesOut: 4,
+    framesDropped: 1,
     bytesIn: 7,
     bytesOut: 4,
     pingsIn: 1,

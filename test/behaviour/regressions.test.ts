@@ -27,6 +27,44 @@ t.test('a streamed message that was taken whole is not handed back', async t => 
   await server.close()
 })
 
+t.test('fragments by hand neither join nor end a message in parts', async t => {
+  const stage = new Stage(t)
+  const slow = gate()
+  const unsent: (readonly Frame[])[] = []
+  const feed = await stage.start({ terminate: reason => void unsent.push(reason.unsent) })
+  async function* source(): AsyncGenerator<string> {
+    yield 'one '
+    await slow.opened
+    yield 'two'
+  }
+  const sent = feed.send({ type: 'text', data: source() })
+  await stage.network.settle()
+  const refused = { name: 'FrameEncodeError', reason: 'fragment-sequence' }
+  const fragments: readonly Frame[] = [
+    { type: 'fragment', kind: 'text', data: 'a' },
+    { type: 'continuation', data: 'b' },
+    { type: 'finish', data: 'c' },
+  ]
+  for (const fragment of fragments) {
+    t.match(await stage.network.run(failure(feed.send(fragment))), refused)
+    t.throws(() => feed.write(fragment), refused)
+  }
+  slow.open()
+  await stage.network.run(sent)
+  for (const fragment of fragments) await stage.network.run(feed.send(fragment))
+  await stage.over(t, feed)
+  t.same(unsent, [[]])
+  t.same(stage.heard(), [
+    'text+ "one "',
+    'continuation+ "two"',
+    'continuation ""',
+    'text+ "a"',
+    'continuation+ "b"',
+    'continuation "c"',
+    'close 1000 ""',
+  ])
+})
+
 t.test('without handleDisconnect what was not sent is told to terminate, at last', async t => {
   const stage = new Stage(t)
   const told: (readonly Frame[])[] = []
@@ -247,6 +285,87 @@ t.test('what others send waits for handleConnect, and says so when it may not wa
   await stage.network.run(feed.send('now'))
   await stage.network.settle()
   t.same(stage.heard(), ['text "auth"', 'text "now"'])
+  await stage.over(t, feed)
+})
+
+for (const whenNotOpen of ['error', 'queue'] as const) {
+  t.test(`callbacks that run before handleConnect do not speak before it: ${whenNotOpen}`, async t => {
+    const stage = new Stage(t)
+    const busy = gate()
+    const unsent: (readonly Frame[])[] = []
+    const told: unknown[] = []
+    const feed = await stage.start(
+      {
+        init: () => idle(0),
+        handleInfo: async () => {
+          await busy.opened
+          return { reply: 'late' }
+        },
+        handleConnect: (_connection, _state, self) => {
+          told.push('connect', self.write('token'))
+          return { reply: 'auth' }
+        },
+        handleDisconnect: async ({ unsent: frames }, _state, self) => {
+          unsent.push(frames)
+          told.push('disconnect', self.phase, self.write('again'))
+          if (whenNotOpen === 'error') told.push((await failure(self.send('and again'))).code)
+          else void self.send('and again')
+          return { stay: true }
+        },
+      },
+      { whenNotOpen },
+    )
+    feed.info('take your time')
+    await stage.network.settle()
+    stage.server.down()
+    await failure(stage.network.run(feed.connect()))
+    stage.server.up()
+    void feed.connect()
+    await stage.network.settle()
+    t.same([feed.phase, stage.links.length], ['connecting', 1], 'the connection is there, and not told of')
+    busy.open()
+    await stage.network.settle()
+    const queued = whenNotOpen === 'queue'
+    const refused = queued ? [] : ['WS_NOT_CONNECTED']
+    t.same(told, ['disconnect', 'connecting', queued, ...refused, 'connect', true])
+    const behind = ['text "late"', 'text "again"', 'text "and again"']
+    t.same(stage.heard(), ['text "token"', 'text "auth"', ...(queued ? behind : [])])
+    t.same(unsent, [queued ? [] : [{ type: 'text', data: 'late' }]])
+    await stage.over(t, feed)
+  })
+}
+
+t.test('a reply that came too early for a connection is older than what that leaves', async t => {
+  const stage = new Stage(t)
+  const busy = gate()
+  const unsent: (readonly Frame[])[] = []
+  const feed = await stage.start({
+    init: () => idle(0),
+    handleInfo: async () => {
+      await busy.opened
+      return { reply: 'early' }
+    },
+    handleConnect: (_connection, _state, self) => {
+      stage.server.partition()
+      self.write(`behind ${'x'.repeat(200_000)}`)
+    },
+    handleDisconnect: ({ unsent: frames }) => {
+      unsent.push(frames)
+      return { stay: true }
+    },
+  })
+  feed.info('take your time')
+  void feed.connect()
+  await stage.network.settle()
+  busy.open()
+  await stage.network.settle()
+  stage.server.heal()
+  stage.server.link.reset()
+  await stage.network.advance(100)
+  t.same(
+    unsent.map(frames => frames.map(frame => (frame as { data: string }).data.split(' ')[0])),
+    [['early', 'behind']],
+  )
   await stage.over(t, feed)
 })
 

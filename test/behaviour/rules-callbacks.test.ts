@@ -461,6 +461,7 @@ for (const [phase, { options, enter }] of Object.entries(PHASES)) {
       mailboxLength: 0,
       queuedFrames: phase === 'open' ? 0 : 1,
       bufferedAmount: 0,
+      droppedFrames: 0,
       rttMs: null,
       version: 3,
     }

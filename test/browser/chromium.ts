@@ -1,5 +1,5 @@
-// Strategy: no driver, no protocol, no download: the browser is started once for each page, headless, loads a file, and
-// prints the page as it stands when it has run. What the page has to say is in its title.
+// Strategy: no driver and no download. For a page that needs nobody, the browser is started, loads a file, and prints the page
+// as it stands when it has run. Where a page talks to a server, and one tab to another, see `tabs.ts`.
 import { spawn, spawnSync } from 'node:child_process'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -17,7 +17,14 @@ export const findChromium = (): string | null => {
   return [...(own === undefined ? [] : [own]), ...names].find(works) ?? null
 }
 
-const FLAGS = [
+/** Why a test with a browser is skipped, or false; where a browser must be, it is not, and fails. */
+export const skipWithout = (chromium: string | null): string | false => {
+  const required = process.env['CI'] === 'true' || process.env['SANSOCKET_REQUIRE_PEERS'] === '1'
+  return chromium === null && !required && 'no Chromium here: set CHROMIUM or put chromium on the PATH'
+}
+
+/** What every start of the browser is given. */
+export const FLAGS: readonly string[] = [
   '--headless',
   // The page is ours, and the browser's own sandbox does not work for root or in most containers.
   '--no-sandbox',
@@ -25,7 +32,8 @@ const FLAGS = [
   '--disable-dev-shm-usage',
   '--no-first-run',
   '--no-default-browser-check',
-  // It has nothing to look for on the network.
+  // It has nothing to look for on the network; `.test` is here, for pages of other origins.
+  '--host-resolver-rules=MAP *.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-default-apps',
@@ -34,7 +42,6 @@ const FLAGS = [
   '--disable-quic',
   '--disable-sync',
   '--metrics-recording-only',
-  '--host-resolver-rules=MAP * ~NOTFOUND',
 ]
 
 /** Opens `html` in a new profile inside `folder`, and returns the page as it stands when its scripts have run. */

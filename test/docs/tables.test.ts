@@ -113,10 +113,12 @@ t.test('the tables of codes list exactly the codes there are, and what belongs t
   t.same(sorted(processes), sorted(union('src/behaviour/process-error.ts', 'ProcessErrorCode')))
 
   const warnings = firstCells(tableBelow('Warnings', 'Code'))
-  const warned = readdirSync(join(root, 'src/behaviour')).flatMap(name =>
-    [...read(`src/behaviour/${name}`).matchAll(/\b(?:warn\(|code: )'(WS_\w+)'/g)].map(([, code]) => code),
+  const warned = ['src/behaviour', 'src/server'].flatMap(room =>
+    readdirSync(join(root, room)).flatMap(name =>
+      [...read(`${room}/${name}`).matchAll(/\b(?:warn\(|code: )'(WS_\w+)'/g)].map(([, code]) => code),
+    ),
   )
-  t.same(sorted(warnings), sorted(warned))
+  t.same(sorted(warnings), sorted([...new Set(warned)]))
 
   const unknown = [...api.matchAll(/\bWS_\w+/g)]
     .map(([code]) => code)
@@ -184,7 +186,7 @@ t.test('the tables of options list exactly the options there are, with their def
 
 /** The value of a constant in a source: a number, or a product of some. */
 function constant(path: string, name: string): number {
-  const [, value] = new RegExp(`^const ${name} = ([\\d_* ]+)$`, 'm').exec(read(path)) ?? []
+  const [, value] = new RegExp(`^(?:export )?const ${name} = ([\\d_* ]+)$`, 'm').exec(read(path)) ?? []
   if (value === undefined) throw new Error(`${path} has no number ${name}`)
   return value
     .replaceAll('_', '')
@@ -231,7 +233,7 @@ t.test(
     checkDefaults(t, calls, { timeoutMs: constant('src/behaviour/pending-calls.ts', 'TIMEOUT_MS') })
     const stops = tableBelow('Process', 'StopOptions', 'Default')
     t.same(sorted(firstCells(stops)), sorted(members(handle, 'StopOptions')))
-    checkDefaults(t, stops, { timeoutMs: constant('src/behaviour/process-core.ts', 'STOP_TIMEOUT_MS') })
+    checkDefaults(t, stops, { timeoutMs: constant('src/behaviour/process-works.ts', 'STOP_TIMEOUT_MS') })
 
     const supervisors = tableBelow('Supervisors', 'SupervisorOptions', 'Default')
     const supervisorOptions = members('src/behaviour/supervisor-options.ts', 'SupervisorOptions')
@@ -274,7 +276,7 @@ t.test(
     )
     const ends = tables(guide, 'What happened', 'type').flat()
     const lost = union('src/behaviour/disconnect-status.ts', 'DisconnectType')
-    const types = [...lost, 'stop', 'crash', 'link']
+    const types = [...lost, 'stop', 'crash', 'link', 'name-conflict']
     t.same(sorted([...new Set(ends.map(([, type]) => type))]), sorted(types))
     t.end()
   },

@@ -18,12 +18,23 @@ import { cut, Queue, type Tls } from './conversation.js'
 /** A server of ours that behaves as the path says. It ends with the test. */
 export interface OurServer {
   readonly url: string
-  nextOutcome(): Promise<SocketOutcome>
+  /** How the next of its connections ended, as it saw it. */
+  nextOutcome(): Promise<object>
+  /** What the client and itself see when it drops the connection. */
+  readonly dropped: { readonly code: number; readonly outcome: object }
+  /** What it agrees on with a client that offers compression; `''` for nothing. */
+  readonly extension: string
 }
 
 export type StartOurServer = (t: Test, tls: Tls | null) => Promise<OurServer>
 
 const SUBPROTOCOLS = ['second', 'third']
+
+// Compressed conversations with sockets have tests of their own.
+const SOCKETS = {
+  dropped: { code: 1006, outcome: { wasClean: false, error: { code: 'WS_CLOSED_LOCALLY' } } },
+  extension: '',
+}
 
 const behave =
   (outcomes: Queue<SocketOutcome>): OnConnection =>
@@ -52,10 +63,9 @@ const behave =
 export const listening: StartOurServer = async (t, tls) => {
   const outcomes = new Queue<SocketOutcome>()
   const options = { subprotocols: SUBPROTOCOLS, ...(tls === null ? {} : { tls }) }
-  // Compressed conversations have tests of their own.
   const listener = await listen({ ...options, compress: false }, behave(outcomes))
   t.teardown(() => listener.close())
-  return { url: listener.url, nextOutcome: () => outcomes.next() }
+  return { url: listener.url, nextOutcome: () => outcomes.next(), ...SOCKETS }
 }
 
 /** By `attach()`, behind a doorkeeper that knows who may come in. */
@@ -77,5 +87,6 @@ export const attached: StartOurServer = async (t, tls) => {
   return {
     url: `${tls === null ? 'ws' : 'wss'}://127.0.0.1:${port}`,
     nextOutcome: () => outcomes.next(),
+    ...SOCKETS,
   }
 }

@@ -2,6 +2,12 @@ import t from 'tap'
 import { testAsClient, TLS } from './as-client.js'
 import { testAsProcess } from './as-process.js'
 import { testAsServer } from './as-server.js'
+import {
+  attachedProcesses,
+  compressingAttached,
+  compressingProcesses,
+  listeningProcesses,
+} from './our-processes.js'
 import { attached, listening } from './our-server.js'
 import { findPython, startPython } from './python.js'
 
@@ -33,8 +39,21 @@ if (python === null && !required) {
   )
   t.test('a Python websockets client talks to attach() over TLS', t => testAsServer(t, attached, client, TLS))
 
+  for (const [name, start, tls] of [
+    ['listen() over TCP', listeningProcesses, null],
+    ['listen() over TLS', compressingProcesses, TLS],
+    ['attach() over TCP', compressingAttached, null],
+    ['attach() over TLS', attachedProcesses, TLS],
+  ] as const) {
+    t.test(`a Python websockets client talks to processes of ${name}`, t =>
+      testAsServer(t, start, client, tls),
+    )
+  }
+
   t.test('a Python websockets client sees why it was refused', async t => {
-    const { url } = await attached(t, null)
-    t.match(await client.talk({ url: `${url}/refuse`, ca: null, actions: [] }), { refused: 401 })
+    for (const start of [attached, attachedProcesses]) {
+      const { url } = await start(t, null)
+      t.match(await client.talk({ url: `${url}/refuse`, ca: null, actions: [] }), { refused: 401 })
+    }
   })
 }

@@ -4,6 +4,12 @@ import { Agent, ping, WebSocket } from 'undici'
 import { TLS } from './as-client.js'
 import { testAsServer } from './as-server.js'
 import { type Close, type Data, type Heard, type PeerClient, Queue, type Talk } from './conversation.js'
+import {
+  attachedProcesses,
+  compressingAttached,
+  compressingProcesses,
+  listeningProcesses,
+} from './our-processes.js'
 import { attached, listening } from './our-server.js'
 
 /** undici tells of a pong by its diagnostics channel only. */
@@ -61,7 +67,18 @@ t.test("undici's WebSocket talks to listen() over TLS", t => testAsServer(t, lis
 t.test("undici's WebSocket talks to attach() over TCP", t => testAsServer(t, attached, client, null))
 t.test("undici's WebSocket talks to attach() over TLS", t => testAsServer(t, attached, client, TLS))
 
+for (const [name, start, tls] of [
+  ['listen() over TCP', listeningProcesses, null],
+  ['listen() over TLS', compressingProcesses, TLS],
+  ['attach() over TCP', compressingAttached, null],
+  ['attach() over TLS', attachedProcesses, TLS],
+] as const) {
+  t.test(`undici's WebSocket talks to processes of ${name}`, t => testAsServer(t, start, client, tls))
+}
+
 t.test("undici's WebSocket sees that it was refused", async t => {
-  const { url } = await attached(t, null)
-  t.match(await client.talk({ url: `${url}/refuse`, ca: null, actions: [] }), { refused: 0 })
+  for (const start of [attached, attachedProcesses]) {
+    const { url } = await start(t, null)
+    t.match(await client.talk({ url: `${url}/refuse`, ca: null, actions: [] }), { refused: 0 })
+  }
 })

@@ -20,6 +20,12 @@ import {
   type Talk,
   utf8,
 } from './conversation.js'
+import {
+  attachedProcesses,
+  compressingAttached,
+  compressingProcesses,
+  listeningProcesses,
+} from './our-processes.js'
 import { attached, listening } from './our-server.js'
 
 const dataOf = (data: RawData, isBinary: boolean): Data =>
@@ -141,6 +147,15 @@ t.test('a ws client talks to listen() over TLS', t => testAsServer(t, listening,
 t.test('a ws client talks to attach() over TCP', t => testAsServer(t, attached, offering, null))
 t.test('a ws client talks to attach() over TLS', t => testAsServer(t, attached, offering, TLS))
 
+for (const [name, start, tls] of [
+  ['listen() over TCP', listeningProcesses, null],
+  ['listen() over TLS', compressingProcesses, TLS],
+  ['attach() over TCP', compressingAttached, null],
+  ['attach() over TLS', attachedProcesses, TLS],
+] as const) {
+  t.test(`a ws client talks to processes of ${name}`, t => testAsServer(t, start, offering, tls))
+}
+
 t.test('a ws client that offers no extension gets none', async t => {
   const { url } = await listening(t, null)
   const { extensions, messages } = await client(false).talk({
@@ -156,10 +171,18 @@ t.test('a ws client sees why it was refused', async t => {
   const guarded = await attached(t, null)
   const refused = { url: `${guarded.url}/refuse`, ca: null, actions: [] }
   t.equal((await offering.talk(refused)).refused, 401, 'by the application')
+  const processes = await listeningProcesses(t, null)
+  const forbidden = { ...refused, url: `${processes.url}/refuse` }
+  t.equal((await offering.talk(forbidden)).refused, 401, 'by handleUpgrade')
+  t.equal((await offering.talk({ ...refused, url: `${processes.url}/nowhere` })).refused, 404, 'by no route')
   const old = client(undefined, { protocolVersion: 8 })
-  for (const start of [listening, attached]) {
+  for (const start of [listening, attached, listeningProcesses, attachedProcesses]) {
     const { url } = await start(t, null)
-    t.equal((await old.talk({ url, ca: null, actions: [] })).refused, 426, 'for its old version')
+    t.equal(
+      (await old.talk({ url: `${url}/echo`, ca: null, actions: [] })).refused,
+      426,
+      'for its old version',
+    )
   }
 })
 

@@ -1,85 +1,47 @@
-import { type ChildProcess, fork } from 'node:child_process'
-import { once } from 'node:events'
 import type { Greetings, Order, Report, View } from './cluster-worker.js'
+import { NodeProgram } from './node-program.js'
 import type { Ends, Kind } from './redis-server.js'
-import { SlowProxy } from './slow-proxy.js'
+import type { SlowProxy } from './slow-proxy.js'
 
-/** A node in a program of its own, behind a proxy of its own. */
+/** A node with some hundreds of processes. */
 export class ClusterNode {
-  readonly proxy: SlowProxy
-  readonly #child: ChildProcess
-  readonly #asked = new Map<number, { resolve(answer: never): void; reject(error: Error): void }>()
-  #count = 0
-  #output = ''
+  readonly #program: NodeProgram<Order>
 
-  private constructor(child: ChildProcess, proxy: SlowProxy) {
-    this.#child = child
-    this.proxy = proxy
-    child.stderr?.on('data', chunk => (this.#output += String(chunk)))
-    child.on('message', (message: { number?: number; answer?: unknown; error?: string }) => {
-      const asked = this.#asked.get(message.number ?? -1)
-      this.#asked.delete(message.number ?? -1)
-      if (message.error === undefined) asked?.resolve(message.answer as never)
-      else asked?.reject(new Error(message.error))
-    })
-    child.on('exit', (code, signal) => {
-      for (const asked of this.#asked.values()) {
-        asked.reject(new Error(`a node ended with ${signal ?? code}: ${this.#output}`))
-      }
-      this.#asked.clear()
-    })
+  private constructor(program: NodeProgram<Order>) {
+    this.#program = program
   }
 
   /** Starts one, which ends with the test. */
   static async start(t: Ends, kind: Kind, port: number): Promise<ClusterNode> {
-    const proxy = await SlowProxy.before(t, port)
-    const child = fork(new URL('./cluster-worker.ts', import.meta.url), [kind, String(proxy.port)], {
-      // Not tap's compiler, which takes a second longer.
-      execArgv: ['--import', new URL('../../scripts/typescript.mjs', import.meta.url).href],
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-    })
-    const node = new ClusterNode(child, proxy)
-    t.teardown(() => node.kill())
-    await Promise.race([
-      once(child, 'message'),
-      once(child, 'exit').then(() => Promise.reject(new Error(node.#output))),
-    ])
-    return node
+    return new ClusterNode(await NodeProgram.start(t, './cluster-worker.ts', kind, port))
+  }
+
+  get proxy(): SlowProxy {
+    return this.#program.proxy
   }
 
   begin(prefix: string, seed: string, processes: number): Promise<void> {
-    return this.#ask({ do: 'begin', prefix, seed, processes })
+    return this.#program.ask({ do: 'begin', prefix, seed, processes })
   }
 
   tell(what: 'rest' | 'end'): Promise<void> {
-    return this.#ask({ do: what })
+    return this.#program.ask({ do: what })
   }
 
   report(): Promise<Report> {
-    return this.#ask({ do: 'report' })
+    return this.#program.ask({ do: 'report' })
   }
 
   check(): Promise<View> {
-    return this.#ask({ do: 'check' })
+    return this.#program.ask({ do: 'check' })
   }
 
   greet(): Promise<Greetings> {
-    return this.#ask({ do: 'greet' })
+    return this.#program.ask({ do: 'greet' })
   }
 
   /** As `kill -9`. */
-  async kill(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
-    const gone = once(this.#child, 'exit')
-    this.#child.kill('SIGKILL')
-    await gone
-    await this.proxy.close()
-  }
-
-  #ask<T>(order: Order): Promise<T> {
-    return new Promise((resolve, reject) => {
-      this.#asked.set(++this.#count, { resolve, reject })
-      this.#child.send({ number: this.#count, order })
-    })
+  kill(): Promise<void> {
+    return this.#program.kill()
   }
 }

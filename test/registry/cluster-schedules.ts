@@ -1,8 +1,9 @@
 // Strategy: three programs with some hundreds of processes each, traffic at random among them, and faults: a node killed, Redis
-// killed and started again empty, a node cut off for longer than the lease, or for a moment, or its connections reset; in an
-// order that a seed decides (SEED=… tries one again). Afterwards everything heals and rests, and then what was promised is
-// compared with what was heard:
+// killed and started again empty, or followed by one that had not heard the last, a node cut off for longer than the lease, or for
+// a moment, or its connections reset, with answers on their way or without; in an order that a seed decides (SEED=… tries one
+// again). Afterwards everything heals and rests, and then what was promised is compared with what was heard:
 //   no name has two holders, and all nodes see the same one       no process heard a message twice, or after its end
+//   no name has a fence that is less than one it had before
 //   every member is reached again                                  a message to a name came if it was said so
 //   who was a member on the sender's own node heard it            what was counted was heard, and no more
 import type { Test } from 'tap'
@@ -14,10 +15,12 @@ import { type Kind, RedisServer } from './redis-server.js'
 
 const PROCESSES = 300
 const KINDS: readonly Kind[] = ['redis', 'ioredis', 'redis']
-const SCHEDULES = process.env['CI'] === undefined ? 2 : 10
-/** No further one is begun after that. */
-const BUDGET_MS = 60_000
-const FAULTS = ['cut', 'blink', 'reset', 'restart'] as const
+const WANTED = process.env['SCHEDULES']
+const SCHEDULES = WANTED === undefined ? (process.env['CI'] === undefined ? 2 : 10) : Number(WANTED)
+/** No further one is begun after that, unless it was wanted: `SCHEDULES=50 npx tap --timeout=0`. */
+const BUDGET_MS = WANTED === undefined ? 90_000 : Infinity
+/** `fail over`: a replica that lags takes over. */
+const FAULTS = ['cut', 'blink', 'reset', 'hush', 'restart', 'fail over'] as const
 const seed = process.env['SEED'] ?? String(Math.floor(Math.random() * 1e9))
 
 const pause = (ms: number): Promise<void> => new Promise(done => setTimeout(done, ms))
@@ -27,7 +30,7 @@ const pause = (ms: number): Promise<void> => new Promise(done => setTimeout(done
  */
 export async function trySchedules(t: Test, kill: boolean): Promise<void> {
   t.comment(`SEED=${seed}`)
-  const server = await RedisServer.start(t)
+  let server = await RedisServer.start(t)
   const nodes = await Promise.all(KINDS.map(kind => ClusterNode.start(t, kind, server.port)))
   const endMs = performance.now() + BUDGET_MS
   for (let i = 0; i < SCHEDULES; i++) {
@@ -46,18 +49,36 @@ export async function trySchedules(t: Test, kill: boolean): Promise<void> {
       await Promise.all(nodes.map((node, n) => node.begin(prefix, `${seed}/${i}/${n}`, PROCESSES)))
       // It takes a while to begin.
       const spare = kill ? ClusterNode.start(ends, KINDS[0], server.port) : null
+      const fences = new Map<string, number>()
       for (const fault of order) {
         await pause(50 + below(random, 200))
+        for (const [name, seen] of Object.entries(await nodes[0].check().catch(() => ({})))) {
+          fences.set(name, Math.max(seen?.[1] ?? 0, fences.get(name) ?? 0))
+        }
         const n = below(random, nodes.length)
         const { proxy } = nodes[n]
         if (fault === 'reset') proxy.reset()
-        else if (fault === 'restart') {
+        else if (fault === 'hush') {
+          proxy.hush()
+          await pause(20 + below(random, 100))
+          proxy.reset()
+        } else if (fault === 'fail over') {
+          const replica = await server.lagging(ends, 50 + below(random, 100))
+          await server.kill()
+          server = replica
+          for (const node of nodes) {
+            node.proxy.target = server.port
+            node.proxy.reset()
+          }
+        } else if (fault === 'restart') {
           await server.kill()
           await pause(below(random, 500))
           await server.start()
         } else if (fault === 'kill') {
           await nodes[n].kill()
           nodes[n] = await spare!
+          nodes[n].proxy.target = server.port
+          nodes[n].proxy.reset()
           await nodes[n].begin(prefix, `${seed}/${i}/${n}/again`, PROCESSES)
         } else {
           proxy.cut()
@@ -65,7 +86,8 @@ export async function trySchedules(t: Test, kill: boolean): Promise<void> {
           proxy.heal()
         }
       }
-      await pause(100)
+      // Long enough for somebody to come and go in the sessions that stay.
+      await pause(500)
       await Promise.all(nodes.map(node => node.tell('rest')))
       const { greetings, reports, views } = await healed(nodes)
       const sum = (what: (report: Report) => number): number =>
@@ -76,6 +98,11 @@ export async function trySchedules(t: Test, kill: boolean): Promise<void> {
           `${sum(({ conflicts }) => conflicts)} conflicts, ${sum(({ ended }) => ended)} ended`,
       )
       t.same(namesWrong(reports, views), [], 'each name has one holder, and all nodes agree')
+      t.same(
+        Object.entries(views[0]).filter(([name, seen]) => seen !== null && seen[1] < (fences.get(name) ?? 0)),
+        [],
+        'no fence is less than one before',
+      )
       t.same(greetingsWrong(reports, greetings), [], 'every name and every member is reached from everywhere')
       t.same(
         reports.flatMap(({ wrong }) => wrong),

@@ -3,11 +3,14 @@
 // processes heard; the test compares. What two operations on one process at once would mean is not asked: each has its turn.
 import { createRedisRegistry, type RedisRegistry } from '../../src/registry/redis/index.js'
 import { Random } from '../../src/testing/random.js'
-import { below, type Idler, idler } from './members.js'
+import { again, below, type Idler, idler } from './members.js'
+import { obeying } from './node-program.js'
 import { connectClient, type Ends, type Kind } from './redis-server.js'
 
 const NAMES = 60
-const GROUPS = 12
+/** Those after the first have few members, the first and last of which come and go. */
+const GROUPS = 36
+const LARGE = 12
 const LEASE_MS = 300
 const TIMEOUT_MS = 400
 const MAX_RUNNING = 60
@@ -86,7 +89,7 @@ class Worker {
     for (let i = 0; i < order.processes; i++) await worker.#start(t, i)
     // Groups first, so that there is something to say.
     await Promise.all(
-      Array.from({ length: order.processes }, (_, i) => worker.#join(`g${i % GROUPS}`, i).catch(() => {})),
+      Array.from({ length: order.processes }, (_, i) => worker.#join(`g${i % LARGE}`, i).catch(() => {})),
     )
     worker.#timer = setInterval(() => worker.#step(), 2)
     return worker
@@ -167,18 +170,21 @@ class Worker {
   #step(): void {
     if (this.#running.size >= MAX_RUNNING) return
     const random = this.#random
-    const i = below(random, this.#idlers.length)
-    if (this.#busy.has(i) || this.#ended.has(i)) return
     const name = `n${below(random, NAMES)}`
     const group = `g${below(random, GROUPS)}`
     const kind = below(random, 100)
+    // Who leaves should be a member, and who ends should have a name.
+    const those =
+      kind < 70 ? [] : kind < 78 ? this.#members.get(group) : kind < 80 ? this.#names.values() : []
+    const i = anyOf(random, [...(those ?? [])]) ?? below(random, this.#idlers.length)
+    if (this.#busy.has(i) || this.#ended.has(i)) return
     const work = async (): Promise<void> => {
       if (kind < 25) await this.#register(name, i)
       else if (kind < 35) await this.#unregister(i)
       else if (kind < 60) await this.#send(name)
       else if (kind < 70) await this.#join(group, i)
       else if (kind < 78) await this.#leave(group, i)
-      else if (kind < 79) await this.#idlers[i].process.stop()
+      else if (kind < 80) await this.#idlers[i].process.stop()
       else await this.#publish(group)
     }
     this.#busy.add(i)
@@ -241,14 +247,7 @@ class Worker {
   }
 }
 
-async function again<T>(times: number, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work()
-  } catch (error) {
-    if (times === 0) throw error
-    return again(times - 1, work)
-  }
-}
+const anyOf = (random: Random, all: readonly number[]): number | undefined => all[below(random, all.length)]
 
 const [kind, port] = process.argv.slice(2)
 let worker: Worker | null = null
@@ -269,12 +268,4 @@ async function obey(order: Order): Promise<unknown> {
   return null
 }
 
-process.on('message', ({ number, order }: { number: number; order: Order }) => {
-  obey(order).then(
-    answer => process.send!({ number, answer }),
-    (error: unknown) =>
-      process.send!({ number, error: error instanceof Error ? error.stack : String(error) }),
-  )
-})
-process.on('disconnect', () => process.exit())
-process.send!('ready')
+obeying(obey)

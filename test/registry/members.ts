@@ -37,3 +37,13 @@ export async function until(what: () => unknown, ms = 10_000): Promise<void> {
 
 /** A whole number from 0 on, below `end`. */
 export const below = (random: Random, end: number): number => Math.floor(random.number() * end)
+
+/** Does something that may fail, once more so many times. */
+export async function again<T>(times: number, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (times === 0) throw error
+    return again(times - 1, work)
+  }
+}

@@ -4,8 +4,8 @@ import { createRedisRegistry, type RedisRegistry } from '../../src/registry/redi
 import { connectClient, type Kind, RedisServer } from './redis-server.js'
 import { SlowProxy } from './slow-proxy.js'
 
-/** What the nodes have for a lease. */
-export const LEASE_MS = 300
+/** What the nodes have for a lease: far more than a busy machine holds up a process for, since one that is held up for longer loses its names. */
+export const LEASE_MS = 1000
 
 let count = 0
 let shared: Promise<RedisServer> | null = null
@@ -24,7 +24,7 @@ export interface Pair {
 export async function pairOf(t: Test, kinds: readonly [Kind, Kind], server?: RedisServer): Promise<Pair> {
   const redis = server ?? (await sharedServer())
   const prefix = `pair-${++count}`
-  const options = { prefix, leaseMs: LEASE_MS, timeoutMs: 500 }
+  const options = { prefix, leaseMs: LEASE_MS, timeoutMs: 1000 }
   const proxy = await SlowProxy.before(t, redis.port)
   const a = await createRedisRegistry(await redis.client(t, kinds[0]), { ...options, node: 'a' })
   const b = await createRedisRegistry(await connectClient(t, kinds[1], proxy.port), { ...options, node: 'b' })

@@ -8,13 +8,16 @@ import { delimiter, join } from 'node:path'
 import { Cluster, Redis } from 'ioredis'
 import { createClient, createCluster } from 'redis'
 import type { RedisClient } from '../../src/registry/redis/index.js'
+import { SlowProxy } from './slow-proxy.js'
 
-/** Where a Redis is; null for nowhere. */
+/** Where a Redis is, or a Valkey: SANSOCKET_TEST_REDIS_SERVER names another one than that on PATH. Null for nowhere. */
 export const REDIS: string | null =
+  process.env['SANSOCKET_TEST_REDIS_SERVER'] ??
   (process.env['PATH'] ?? '')
     .split(delimiter)
     .flatMap(folder => ['redis-server', 'valkey-server'].map(name => join(folder, name)))
-    .find(path => existsSync(path)) ?? null
+    .find(path => existsSync(path)) ??
+  null
 
 /** As tap wants it: why tests are skipped, or false. */
 export const skip: string | false =
@@ -62,6 +65,8 @@ export class RedisServer {
       dir: this.#folder,
       save: '',
       appendonly: 'no',
+      // A replica need not wait for others.
+      'repl-diskless-sync-delay': 0,
       ...this.#more,
     }
     const args = Object.entries(settings).flatMap(([key, value]) => [`--${key}`, String(value)])
@@ -72,15 +77,47 @@ export class RedisServer {
     }
   }
 
-  /** Kills it, and waits for that. It forgets everything. */
-  async kill(): Promise<void> {
+  /** Kills it, and waits for that. It forgets everything, or what it had not yet saved. */
+  kill(): Promise<void> {
+    return this.#end('SIGKILL')
+  }
+
+  /** Ends it in order: it saves what it knows, if its settings have a `save`. */
+  stop(): Promise<void> {
+    return this.#end('SIGTERM')
+  }
+
+  async #end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
     const child = this.#child
     this.#child = null
     if (child === null || child.exitCode !== null || child.signalCode !== null) return
     await new Promise(done => {
       child.once('exit', done)
-      child.kill('SIGKILL')
+      child.kill(signal)
     })
+  }
+
+  /** Another one, which knows what this one knew `lagMs` ago, and does not follow it any more. */
+  async lagging(t: Ends, lagMs: number): Promise<RedisServer> {
+    const link = await SlowProxy.before(t, this.port)
+    const replica = await RedisServer.start(t, this.#more)
+    await replica.say('REPLICAOF', '127.0.0.1', String(link.port))
+    while (!/master_link_status:up/.test(await replica.say('INFO', 'replication'))) await pause(5)
+    // It is behind from here on.
+    link.cut()
+    await pause(lagMs)
+    await replica.say('REPLICAOF', 'NO', 'ONE')
+    return replica
+  }
+
+  /** Says something to it once. */
+  async say(command: string, ...args: readonly string[]): Promise<string> {
+    const client = new Redis({ port: this.port, host: '127.0.0.1' })
+    try {
+      return String(await client.call(command, ...args))
+    } finally {
+      client.disconnect()
+    }
   }
 
   /** A client. @param port - where, if not here. */
@@ -151,6 +188,8 @@ export async function clusterClient(
   await cluster.connect()
   return cluster
 }
+
+const pause = (ms: number): Promise<void> => new Promise(done => setTimeout(done, ms))
 
 function freePort(): Promise<number> {
   return new Promise(resolve => {

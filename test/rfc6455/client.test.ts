@@ -3,6 +3,7 @@ import crypto from 'node:crypto'
 import { syncBuiltinESMExports } from 'node:module'
 import t, { type Test } from 'tap'
 import { connect, parseTarget, type Socket, UsageError } from '../../src/index.js'
+import { generateKey } from '../../src/handshake/index.js'
 import { bytesOf, type Frame } from '../support/frames.js'
 import { MemoryStream, openInMemory } from '../support/memory-stream.js'
 import { acceptance, headerOf } from '../support/raw-peer.js'
@@ -115,36 +116,41 @@ t.test(
 
 t.test('masking keys and handshake keys are bytes of the cryptographic generator', async t => {
   const fills: Int32Array[] = []
-  const keys: string[] = []
-  const { randomBytes, randomFillSync } = crypto
+  const pools: Buffer[] = []
+  const { randomFillSync } = crypto
   Object.assign(crypto, {
-    randomBytes: (size: number) => {
-      const bytes = randomBytes(size)
-      keys.push(bytes.toString('base64'))
-      return bytes
-    },
-    randomFillSync: (keys: Int32Array) => {
-      randomFillSync(keys)
-      fills.push(keys.slice())
-      return keys
+    randomFillSync: (memory: Int32Array | Buffer) => {
+      randomFillSync(memory)
+      if (memory instanceof Int32Array) fills.push(memory.slice())
+      else pools.push(Buffer.from(memory))
+      return memory
     },
   })
   syncBuiltinESMExports()
   t.teardown(() => {
-    Object.assign(crypto, { randomBytes, randomFillSync })
+    Object.assign(crypto, { randomFillSync })
     syncBuiltinESMExports()
   })
+  let first = ''
+  while (pools.length === 0) first = generateKey()
+  const [pool] = pools
   const { socket, stream } = await openInMemory(t)
-  const key = headerOf(stream.request, 'Sec-WebSocket-Key')
-  t.ok(key !== undefined && keys.includes(key))
+  const keys = [first, headerOf(stream.request, 'Sec-WebSocket-Key')]
+  while (keys.length * 16 < pool.length) keys.push(generateKey())
+  t.same(
+    keys,
+    keys.map((_, i) => pool.toString('base64', i * 16, (i + 1) * 16)),
+    'each byte once',
+  )
+  t.equal(pools.length, 1)
 
   while (fills.length < 3) socket.write('')
   await turn()
   const used = stream.frames().map(({ mask }) => Buffer.from(mask!).readInt32LE())
-  const first = used.lastIndexOf(fills[0][0])
+  const from = used.lastIndexOf(fills[0][0])
   // Every key of a filling once, in its order, so none comes back and none is made from another.
   const whole = [...fills[0], ...fills[1]]
-  t.same(used.slice(first, first + whole.length), whole)
+  t.same(used.slice(from, from + whole.length), whole)
 })
 
 t.test('bytes that change after they were sent do not change on the wire', async t => {

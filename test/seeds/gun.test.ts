@@ -116,6 +116,7 @@ t.test('info: status tells phase, address, queues and round-trip time', async t 
     reconnects: 0,
     mailboxLength: 0,
     queuedFrames: 0,
+    droppedFrames: 0,
     bufferedAmount: 0,
     rttMs: 80,
     version: undefined,

@@ -1,5 +1,7 @@
 // Servers whose clients are processes, over real sockets: who is let in, what their behaviours see, and how they go.
-import { createServer } from 'node:http'
+import { EventEmitter } from 'node:events'
+import { createServer, type IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
 import { type Test, test } from 'tap'
 import { connect, type ConnectOptions, HandshakeError, type Socket, start } from '../../src/index.js'
 import {
@@ -328,6 +330,43 @@ void test('a client that says nothing, or is there for very long, is let go with
   ])
 })
 
+void test('a client is not idle while the server itself does not read', async t => {
+  const clock = new VirtualClock()
+  let born: (() => void) | null = null
+  let go: (() => void) | null = null
+  const server = await serving(
+    t,
+    {
+      init: () => new Promise<null>(resolve => (born = () => resolve(null))),
+      handleFrame: () => new Promise<undefined>(resolve => (go = () => resolve(undefined))),
+    },
+    { clock, idleTimeoutMs: 1600, maxQueuedMessages: 2, keepalive: false, handleUpgradeTimeoutMs: 60_000 },
+  )
+  const slept = async (ms: number): Promise<void> => {
+    for (let at = 0; at < ms; at += 100) {
+      clock.advance(100)
+      for (let i = 0; i < 5; i++) await new Promise(resolve => setImmediate(resolve))
+    }
+  }
+  const socket = await client(t, server.url)
+  await until(() => born !== null, 'init')
+  await slept(3200)
+  t.equal(socket.state, 'open', 'init is slow, the client is not')
+  born!()
+  for (let i = 0; i < 10; i++) socket.write(`${i}`)
+  await until(() => go !== null, 'the first of them')
+  await slept(3200)
+  t.equal(socket.state, 'open', 'the callback is slow, the client is not')
+  for (let done = 0; done < 10; done++) {
+    await until(() => go !== null, 'the next of them')
+    const next: () => void = go!
+    go = null
+    next()
+  }
+  await slept(3200)
+  t.match(await socket.closed, { received: { code: 1000, reason: 'timeout' } }, 'now it is idle')
+})
+
 void test('drain lets nobody in, tells everybody over a while, and cuts off who does not go', async t => {
   const clock = new VirtualClock()
   await leavesNothing(t, async () => {
@@ -533,6 +572,65 @@ void test('an init that takes too long ends its client, which keeps its place un
   await until(() => server.statistics().count === 0, 'its place')
 })
 
+for (const early of [true, false]) {
+  const when = early ? 'before us' : 'behind us'
+  void test(`what others take who listen ${when} is not ours to count or to end`, async t => {
+    const clock = new VirtualClock()
+    const http = createServer()
+    const port = await serve(t, http)
+    const streams: Duplex[] = []
+    const others = (request: IncomingMessage, stream: Duplex): void => {
+      if (request.url !== '/other') return
+      streams.push(stream.on('error', () => {}))
+      // And nothing more, for long.
+      stream.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n')
+    }
+    if (early) http.on('upgrade', others)
+    const server = attach(http, { clock, maxHandshakesPerAddress: 2, routes: { '/one': endpoint(ECHO) } })
+    if (!early) http.on('upgrade', others)
+    const peers = await Promise.all(Array.from({ length: 5 }, () => rawClient(t, port)))
+    for (const peer of peers) peer.write(upgradeRequest([], '/other'))
+    for (const peer of peers) await peer.head()
+    t.equal(server.handshakes, 0)
+    clock.advance(60_000)
+    const ours = await client(t, `ws://127.0.0.1:${port}/one`)
+    t.ok(streams.every(stream => !stream.destroyed))
+    ours.terminate()
+    await until(() => server.processes.size === 0, 'its end')
+    await server.close()
+    t.equal(http.listenerCount('upgrade'), 1, 'nothing of ours is left')
+    for (const stream of streams) stream.destroy()
+  })
+}
+
+void test('attach() says what it needs to those who give it an application', t => {
+  const app = Object.assign(() => {}, { on: () => {}, listen: () => {} })
+  const another = Object.assign(new EventEmitter(), { use: () => {}, listen: () => {} })
+  for (const wrong of [app, another, undefined, null, {}, 'http://here']) {
+    t.throws(() => attach(wrong as never, { behaviour: ECHO }), {
+      code: 'WS_BAD_OPTION',
+      message: /http\.Server/,
+    })
+  }
+  t.end()
+})
+
+void test('init() that takes too long is told to both sides', async t => {
+  const clock = new VirtualClock()
+  const warned = watchWarnings(t)
+  const server = await listen({
+    clock,
+    handleUpgradeTimeoutMs: 500,
+    behaviour: { init: () => new Promise<never>(() => {}) },
+  })
+  t.teardown(() => server.close())
+  const socket = await connect(server.url)
+  await until(() => server.processes.size === 1, 'the process')
+  clock.advance(500)
+  t.match(await socket.closed, { received: { code: 1011, reason: 'init timed out' } })
+  t.match(warned, [{ code: 'WS_PROCESS_CRASHED', message: /init\(\) .* 500 ms/ }])
+})
+
 void test('an upgrade that nobody wants ends, also beside others, and a reset of it harms nobody', async t => {
   const clock = new VirtualClock()
   const http = createServer()
@@ -543,17 +641,19 @@ void test('an upgrade that nobody wants ends, also beside others, and a reset of
   t.match(await refused(`ws://127.0.0.1:${port}/nowhere`), { status: 404 })
   await client(t, `ws://127.0.0.1:${port}/one`)
   await client(t, `ws://127.0.0.1:${port}/two`)
-  http.on('upgrade', () => {})
+  const seen: Duplex[] = []
+  http.on('upgrade', (_request, stream: Duplex) => void seen.push(stream))
   const peer = await rawClient(t, port)
   peer.write(upgradeRequest([], '/nowhere'))
-  await until(() => one.handshakes + two.handshakes === 1, 'it to wait')
+  await until(() => seen.length === 1, 'it')
   clock.advance(10_000)
   await peer.ended
   const other = await rawClient(t, port)
   other.write(upgradeRequest([], '/nowhere'))
-  await until(() => one.handshakes + two.handshakes === 1, 'it to wait')
+  await until(() => seen.length === 2, 'it')
   other.reset()
-  await until(() => one.handshakes + two.handshakes === 0, 'it to be gone')
+  await until(() => seen[1].destroyed, 'it to be gone')
+  t.equal(one.handshakes + two.handshakes, 0)
   const again = await client(t, `ws://127.0.0.1:${port}/two`)
   t.equal(again.state, 'open')
 })

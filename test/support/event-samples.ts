@@ -122,6 +122,7 @@ export const SAMPLES: Readonly<Record<ProcessEventType, readonly [ProcessEvent, 
   cast: [{ type: 'cast', message: { n: [1] } }, ' { n: [ 1 ] }'],
   call: [{ type: 'call', message: 'sum' }, ' "sum"'],
   info: [{ type: 'info', message: undefined }, ' undefined'],
+  drop: [{ type: 'drop', frame: { type: 'text', data: 'late' } }, ' text 4 B "late"'],
   drain: [{ type: 'drain' }, ''],
   disconnect: [
     { type: 'disconnect', status: statusOf({ error: lost }) },

@@ -67,6 +67,11 @@ export class RawPeer {
     this.closed = new Promise(resolve => stream.once('close', over(resolve)))
   }
 
+  /** True once the other end sent FIN, or the connection is gone. */
+  get over(): boolean {
+    return this.#over
+  }
+
   /** Frames as the other end expects them, all in one write. */
   send(...specs: readonly FrameSpec[]): void {
     this.write(concat(specs.map(spec => fromPeer(this.role, spec))))

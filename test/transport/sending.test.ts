@@ -239,6 +239,27 @@ t.test('goes on with the next message when one in parts failed before it began',
   t.strictSame(await peer.shown(1), ['text "second"'])
 })
 
+t.test('no fragment by hand goes between those of a message in parts', async t => {
+  const { socket, peer } = await openClient(t)
+  const slow = withResolvers<string>()
+  const sent = socket.send(
+    (async function* () {
+      yield 'a'
+      yield slow.promise
+    })(),
+  )
+  await peer.frames(1)
+  for (const kind of ['text', 'continuation'] as const) {
+    for (const fin of [false, true]) {
+      t.throws(() => socket.fragment(kind, 'x', fin), { name: 'UsageError', code: 'WS_BAD_SEQUENCE' })
+    }
+  }
+  slow.resolve('b')
+  await sent
+  t.equal(socket.fragment('text', 'c', true), true, 'behind it they go again')
+  t.strictSame(await peer.shown(3), ['continuation+ "b"', 'continuation ""', 'text "c"'])
+})
+
 t.test('pings and pongs go between the fragments of a message', async t => {
   const { socket, peer } = await openClient(t)
   const slow = hand<string>()
