@@ -55,6 +55,8 @@ export interface WsSocket extends EventEmitter {
   /** What was agreed on, the names only. */
   readonly extensions: string
   send(data: string, options?: { readonly compress: boolean }): void
+  /** @param sent - called when the operating system has it. */
+  send(data: string, sent: () => void): void
   terminate(): void
   on(event: 'message', listener: (data: Buffer, isBinary: boolean) => void): this
   on(event: string, listener: (...args: never[]) => void): this
@@ -144,6 +146,18 @@ function loadWs(addOns: boolean, addOn: BufferUtil): Ws {
       WebSocket: load('lib/websocket.js') as Ws['WebSocket'],
     }
   })
+}
+
+/** The part of `ws`'s server that is used. */
+export interface WsServer extends EventEmitter {
+  readonly clients: ReadonlySet<WsSocket>
+  address(): unknown
+}
+
+/** `ws`'s server, loaded once, as it comes. */
+export function wsServer(options: object): WsServer {
+  const { WebSocketServer } = require('ws') as { WebSocketServer: new (options: object) => WsServer }
+  return new WebSocketServer(options)
 }
 
 /** Loads everybody; throws when an add-on is only its JavaScript fallback, since a ratio to that would flatter us. */

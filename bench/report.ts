@@ -15,8 +15,10 @@ export interface Cell {
   readonly verdict: Verdict
   /** Times as fast as each contestant we are compared with. */
   readonly ratios: Readonly<Record<string, Spread>>
-  /** Nanoseconds per operation. */
+  /** Nanoseconds per operation, or what `unit` says. */
   readonly ns: Readonly<Record<string, Spread>>
+  /** What `ns` counts, if not nanoseconds: 'µs', 'bytes', 'attempts'; less is better. All cells of a group have the same. */
+  readonly unit?: string
 }
 
 /** `close`: the median missed the target, but the target lies within the quartiles. */
@@ -34,7 +36,7 @@ export function judge(found: Spread, target: number | null): Verdict {
 export const ours = 'sansocket'
 
 export function cellOf(
-  place: Pick<Cell, 'group' | 'row' | 'column' | 'headline' | 'target'>,
+  place: Pick<Cell, 'group' | 'row' | 'column' | 'headline' | 'target' | 'unit'>,
   timings: Timings,
 ): Cell {
   const ns: Record<string, Spread> = {}
@@ -97,11 +99,11 @@ export function groupText(cells: readonly Cell[], operation: string): string {
   const width = Math.max(...times.map(row => row[1].length))
   const padded = times.map(row => row.map((text, i) => (i === 1 ? text.padEnd(width) : text)))
 
-  const { group, headline } = cells[0]
+  const { group, headline, unit = 'nanoseconds' } = cells[0]
   return [
     `${group}: times as fast as ${headline}; median (quartiles) ≥target`,
     table(ratios),
-    `  nanoseconds per ${operation}`,
+    `  ${unit} per ${operation}`,
     table(padded),
     '',
   ].join('\n')

@@ -4,26 +4,59 @@
 import { parseArgs } from 'node:util'
 import type { Bench, Context } from './bench.js'
 import { behaviour } from './behaviour.js'
+import { broadcast } from './broadcast.js'
 import { decode } from './decode.js'
 import { deflate } from './deflate.js'
 import { deflateMemory } from './deflate-memory.js'
+import { docs } from './docs/docs.js'
+import { latest, Recorder } from './docs/recorder.js'
 import { encode } from './encode.js'
+import { guard } from './guard/guard.js'
+import { idle } from './idle.js'
 import { mask } from './mask.js'
 import { takeSink } from './measure.js'
 import { loadPeers } from './peers.js'
+import { echo } from './paths/echo.js'
+import { growth } from './paths/growth.js'
+import { handshake } from './paths/handshakes.js'
+import { runtimes } from './paths/runtimes.js'
+import { storm } from './paths/storm.js'
+import { receive, send } from './paths/streams.js'
+import { registry, type TextBench } from './registry.js'
 import type { Cell } from './report.js'
 import { groupText, machine, machineText, summaryText } from './report.js'
 import type { MemoryBench, Retained } from './retain.js'
 import { retain } from './retain.js'
+import { serve } from './serve.js'
 import { sizes } from './targets.js'
 import { utf8 } from './utf8.js'
 
-const benches: Readonly<Record<string, Bench>> = { decode, encode, mask, utf8, behaviour, deflate }
-const memoryBenches: Readonly<Record<string, MemoryBench>> = { retain, 'deflate-memory': deflateMemory }
+const benches: Readonly<Record<string, Bench>> = {
+  decode,
+  encode,
+  mask,
+  utf8,
+  behaviour,
+  deflate,
+  send,
+  receive,
+  echo,
+  handshake,
+  growth,
+  runtimes,
+  storm,
+  broadcast,
+  serve,
+}
+const memoryBenches: Readonly<Record<string, MemoryBench>> = { retain, 'deflate-memory': deflateMemory, idle }
+const textBenches: Readonly<Record<string, TextBench>> = { registry }
+const all = { ...benches, ...memoryBenches, ...textBenches }
 
-const usage = `npm run bench -- NAME… [--quick] [--rounds n] [--slot ms] [--filter text] [--json]
+const usage = `npm run bench -- NAME… [--quick] [--rounds n] [--slot ms] [--filter text] [--json] [--save] [--out FILE]
 
-${[...Object.values(benches), ...Object.values(memoryBenches)].map(({ title }) => `  ${title}`).join('\n')}
+${Object.values(all)
+  .map(({ title }) => `  ${title}`)
+  .join('\n')}
   all: every one of them
 
   --quick        5 rounds of short slots, fewer rows (the same targets)
@@ -33,12 +66,24 @@ ${[...Object.values(benches), ...Object.values(memoryBenches)].map(({ title }) =
   --cpu          counts processor time of this process instead of time passed, for a busy machine
   --sizes list   payload bytes for decode and encode instead of 16,125,1024,16384,1048576 (others have no target)
   --json         one JSON document instead of tables
+  --save         merges what is found into bench/results/latest.json, bench by bench
+  --out FILE     the same, into this file
+
+npm run bench -- docs [--from FILE] [--check]: makes docs/benchmarks.md from docs/benchmarks/results.json
+  --from FILE    takes the results of this file first
+  --check        writes nothing, and fails when the page is not what the results say
+
+npm run bench -- guard [--update] [--filter text]: counts bytes, objects and system calls, and fails above bench/guard-budget.json
+  --update       commits to what is found
 `
 
 interface Options {
   readonly names: readonly string[]
   readonly context: Context
   readonly json: boolean
+  readonly filter: string
+  /** The result file; null for none. */
+  readonly out: string | null
 }
 
 function whole(text: string | undefined, standard: number, name: string): number {
@@ -61,11 +106,13 @@ function options(args: readonly string[]): Options | null {
       sizes: { type: 'string' },
       cpu: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
+      save: { type: 'boolean', default: false },
+      out: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   })
   if (values.help || positionals.length === 0) return null
-  const known = [...Object.keys(benches), ...Object.keys(memoryBenches)]
+  const known = Object.keys(all)
   const names = positionals.includes('all') ? known : positionals
   for (const name of names) {
     if (!known.includes(name))
@@ -85,7 +132,8 @@ function options(args: readonly string[]): Options | null {
     wanted: (...place) => parts.every(part => place.join('; ').includes(part)),
     progress: label => void (terminal && process.stderr.write(`\r\x1b[K${label}`)),
   }
-  return { names, context, json: values.json }
+  const out = values.out ?? (values.save ? latest : null)
+  return { names, context, json: values.json, filter: values.filter, out }
 }
 
 const lines = (notes: readonly string[]): string => notes.map(line => `  ${line}\n`).join('')
@@ -106,44 +154,68 @@ function retainText(found: readonly Retained[]): string {
 }
 
 async function main(): Promise<void> {
-  const chosen = options(process.argv.slice(2))
+  const args = process.argv.slice(2)
+  if (args[0] === 'docs') {
+    process.exitCode = docs(args.slice(1))
+    return
+  }
+  if (args[0] === 'guard') {
+    process.exitCode = await guard(args.slice(1))
+    return
+  }
+  const chosen = options(args)
   if (chosen === null) {
     process.stdout.write(usage)
     return
   }
-  const { names, context, json } = chosen
+  const { names, context, json, filter, out } = chosen
   const print = (text: string): void => void (json || process.stdout.write(text))
   const clear = (): void => context.progress('')
   const host = machine(context.peers)
+  const { pace, quick } = context
+  const recorder =
+    out === null ? null : new Recorder(out, { machine: host, pace, quick, filter, order: Object.keys(all) })
   const cells: Record<string, Cell[]> = {}
   const kept: Retained[] = []
+  const said: string[] = []
   print(
     `${machineText(host)}${context.pace.rounds} rounds, slots of about ${context.pace.slotMs} ms, ${context.pace.clock} clock\n`,
   )
   for (const name of names) {
-    const { title, notes } = benches[name] ?? memoryBenches[name]
+    const { title, notes } = all[name]
+    recorder?.begin(name, all[name])
     print(`\n# ${title}\n${lines(notes)}\n`)
+    if (name in textBenches) {
+      for await (const line of textBenches[name].run(context.quick)) {
+        print(line)
+        said.push(line)
+        recorder?.line(line)
+      }
+      continue
+    }
     if (name in memoryBenches) {
       const held: Retained[] = []
       const wanted = (row: string): boolean => context.wanted(title, row, '')
       for await (const found of memoryBenches[name].run(context.peers, wanted)) held.push(found)
       print(retainText(held))
       kept.push(...held)
+      recorder?.retained(held)
       continue
     }
-    const all = (cells[name] = [] as Cell[])
+    const found = (cells[name] = [] as Cell[])
     for await (const group of benches[name].run(context)) {
       clear()
-      all.push(...group.cells)
+      found.push(...group.cells)
+      recorder?.group(group)
       print(`${groupText(group.cells, group.operation)}${lines(group.notes ?? [])}\n`)
     }
     clear()
-    print(summaryText(all))
+    print(summaryText(found))
   }
+  recorder?.finish()
   if (json) {
-    const { pace, quick } = context
     process.stdout.write(
-      `${JSON.stringify({ machine: host, pace, quick, cells, retained: kept }, null, 2)}\n`,
+      `${JSON.stringify({ machine: host, pace, quick, cells, retained: kept, registry: said }, null, 2)}\n`,
     )
   }
   // Uses what the contestants computed, where no compiler can foresee it.

@@ -45,5 +45,11 @@ export const deflateTargets: Readonly<Record<number, number>> = {
 /** What an idle compressed connection may hold, as a share of what `ws` holds for it. */
 export const deflateMemoryTarget = 0.5
 
+/** What an idle connection with a behaviour may add to a bare one, as a share of what `ws` adds. */
+export const idleMemoryTarget = 0.5
+
 /** How much memory may grow over 50,000 compressed messages after the first 50,000, in bytes. */
 export const deflateGrowthTarget = 4_000_000
+
+/** What is sent to 10,000: as a share of the speed of a bare `socket.write` loop, or times as fast as `ws`'s loop. */
+export const broadcastTargets = { one: 1 / 1.1, ten: 4, compressed: 10 } as const

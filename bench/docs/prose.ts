@@ -1,0 +1,74 @@
+// What the page says that is not in the data.
+
+/** What stands on top. */
+export const intro = `# Benchmarks
+
+What was measured with the benches below, and each case of them in which others are faster. This page and its pictures are made from
+[results.json](benchmarks/results.json) by \`npm run bench -- docs\`, and a check fails when they say anything else, so do
+not edit them: measure again.`
+
+/** Benches that run all contestants in one process, and have no counterpart. */
+const parts = new Set(['decode', 'encode', 'mask', 'utf8', 'retain'])
+/** Benches with sockets whose contestants share a process. */
+const shared = new Set(['behaviour', 'deflate'])
+/** Benches that have no contestants. */
+const single = new Set(['registry'])
+
+const list = (names: readonly string[]): string => names.map(name => `\`${name}\``).join(', ')
+
+/** @param names - of the benches on the page. */
+export function how(names: readonly string[]): string {
+  const whole = names.filter(name => !parts.has(name) && !shared.has(name) && !single.has(name))
+  const paragraphs = [
+    whole.length === 0
+      ? ''
+      : `**Whole paths** (${list(whole)}): every contestant runs in a process of its own. What it talks to is a neutral counterpart in
+another process, raw sockets that belong to no library. It counts what arrives, and how long it is; that messages are what they
+should be is for the tests.`,
+    names.some(name => shared.has(name))
+      ? `**On both sides of one socket** (${list(names.filter(name => shared.has(name)))}): the contestants share a process and have
+the same counterpart in another.`
+      : '',
+    names.some(name => parts.has(name))
+      ? `**Parts** (${list(names.filter(name => parts.has(name)))}): no sockets. The contestants share a process, each with compiled code
+of its own, for a call of some nanoseconds cannot be measured from outside. Their results are checked for equality first.`
+      : '',
+    `Contestants take turns: in each round everybody has one
+slot, in an order that changes from round to round, so a slow moment of the machine hits all. A ratio is taken inside each round.
+What is shown is the median of the rounds, with the quartiles in parentheses: half of the rounds lie between them.`,
+    `In the tables, \`112 ns\` is what one operation took, and \`5.31× (5.22–5.40)\` below it says that sansocket was 5.31 times as
+fast as this contestant; below 1 it was slower. \`≥5 ✓\` is a target that was met, \`≈\` one that lies within the quartiles above
+a median that misses it, \`✗\` one that was missed. What stands in parentheses as a contestant is a part nobody can do without,
+or was taken out of everybody's time. Ratios carry over from machine to machine better than times do. More about each bench, and
+about what favours whom, is in [bench/README.md](../bench/README.md).`,
+  ]
+  return paragraphs.filter(text => text !== '').join('\n\n')
+}
+
+/** What the figures do not say by themselves. */
+export const caveats = `- Several messages of a tick are much cheaper here since they leave in one write, and \`ws\` makes a system call for each. A
+message that is alone costs its system call, and there nobody is far ahead.
+- Quartiles are those of rounds. Each contestant is one process with one connection, so what differs from process to process is not
+in them: the same work in \`send\`, \`growth\` and \`runtimes\` shows how much that can be.
+- Where the neutral end does as much as a contestant (a server's handshakes, closed loops, larger messages, where the operating
+system copies most of the time), differences come out smaller than they are, and the raw socket need not be the fastest.
+- Texts are ASCII. No tick sends more than 8 MiB, so at 1 MiB it is 8 messages and not a hundred. Compression is not used; keepalive
+pings of \`start()\` are off, since the neutral end answers none.
+- Bun's, Deno's and Node 26's own clients run in their runtime, and what they are compared with in Node 20: \`runtimes\` compares within
+one. Bun puts an implementation of its own in the place of \`ws\`. Deno's own client sends a small batch only after some 40 ms,
+whatever is in it: it looks like two ends that wait for one another, and its figures are no cost of a message.
+- p50 of an echo is the way through the operating system, and the same for all. p99 of a fraction of a second is made by single pauses,
+of the collector above all; read it as an order of magnitude.
+- Not among these: parsing and building alone, compression, memory, broadcasts, and servers with 10,000 connections, where a message
+costs a third more than with \`ws\` and a handshake costs more too. They are in the README and in [scaling.md](scaling.md).`
+
+/** What stands at the end. */
+export const rerun = `\`\`\`
+npm run bench                                   # lists the benches
+npm run bench -- decode encode --save           # measures, and merges into bench/results/latest.json
+npm run bench -- serve --save                   # another day: the rest stays
+npm run bench -- docs --from bench/results/latest.json
+\`\`\`
+
+Nothing else should run on the machine meanwhile; the table of machines shows the load. The last command copies the results to
+\`docs/benchmarks/results.json\` and makes this page from them; \`npm run bench -- docs --check\` says whether it was.`

@@ -1,0 +1,128 @@
+// Strategy: what a message costs as something grows: how many connections there are, how many fragments a message has, how long it is.
+// One thing is changed at a time; a flat line is what is wanted.
+import type { Bench, Context, Group } from '../bench.js'
+import { measure } from '../measure.js'
+import type { Cell } from '../report.js'
+import { sizeName } from '../targets.js'
+import { few, names } from './entries.js'
+import { cellsOf, Field, longer, race } from './field.js'
+import { groupsOf } from './streams.js'
+
+const CONNECTIONS = [1, 10, 100, 1000, 10_000]
+const FRAGMENTS = [1, 10, 100, 1000]
+const FRAGMENTED_BYTES = 64 * 1024
+const SIZES = [16, 256, 4096, 65_536, 1024 * 1024, 16 * 1024 * 1024]
+const ECHO_BYTES = 125
+/** What one iteration of a size brings, about. */
+const BATCH_BYTES = 1024 * 1024
+
+const count = (one: string, number: number): string =>
+  `${number.toLocaleString('en-US')} ${one}${number === 1 ? '' : 's'}`
+
+/** Milliseconds for an echo among so many that all wait for theirs. */
+async function byConnections(context: Context, cells: Cell[]): Promise<void> {
+  const [group, row] = ['an echo, by how many are connected to the server', 'text, 125 B']
+  const wanted = CONNECTIONS.filter(number => context.wanted(group, row, count('connection', number)))
+  if (wanted.length === 0) return
+  const field = await Field.start('server', few)
+  const { counterpart } = field
+  const load = { kind: 'text', bytes: ECHO_BYTES } as const
+  try {
+    for (const number of wanted) {
+      const column = count('connection', number)
+      context.progress(`${group}; ${column}`)
+      const contestants = field.contestants.map(one => ({
+        name: one.name,
+        ownClock: true,
+        // As many as it comes to in the time, so each echo is counted as one iteration's share.
+        run: async (iterations: number): Promise<number> => {
+          // Long enough that each says several messages: the first of a connection that has been silent costs more.
+          const ms = Math.max(context.pace.slotMs * 20, number / 5)
+          await field.join(one, number)
+          await one.ask({ type: 'echo', ...load })
+          const rate = await counterpart.ask<number>({ type: 'saturate', ms, ...load })
+          await field.part(one)
+          return (iterations * 1000) / rate
+        },
+      }))
+      const timings = await measure({ contestants, operations: 1 }, { ...context.pace, slotMs: 0.001 })
+      cells.push(...cellsOf({ group, row, column }, timings, { ws: null }))
+    }
+  } finally {
+    field.stop()
+  }
+}
+
+async function byMessage(context: Context, cells: Cell[]): Promise<void> {
+  const pace = longer(context.pace)
+  const field = await Field.start('client', few)
+  const others = await Field.start(
+    'client',
+    // The raw socket counts the bytes of whole frames.
+    few.filter(({ name }) => name !== names.raw),
+  )
+  try {
+    for (const one of field.contestants) await field.join(one, 1)
+    for (const one of others.contestants) await others.join(one, 1)
+    for (const kind of ['text', 'binary'] as const) {
+      for (const fragments of FRAGMENTS) {
+        const [group, column] = ['a message of 64 KiB, by its fragments', count('fragment', fragments)]
+        if (!context.wanted(group, kind, column)) continue
+        context.progress(`${group}; ${kind}; ${column}`)
+        const bytes = FRAGMENTED_BYTES
+        const timings = await race(others, pace, 10, (_, iterations) => ({
+          type: 'receive',
+          kind,
+          bytes,
+          fragments,
+          messages: iterations * 10,
+        }))
+        cells.push(...cellsOf({ group, row: `${kind}, received by a client`, column }, timings, { ws: null }))
+      }
+      for (const bytes of SIZES) {
+        const [group, column] = ['a KiB, by the size of its message', sizeName(bytes)]
+        if (!context.wanted(group, kind, column)) continue
+        context.progress(`${group}; ${kind}; ${column}`)
+        const messages = Math.max(1, Math.round(BATCH_BYTES / bytes))
+        const kibs = (messages * bytes) / 1024
+        const received = await race(field, pace, kibs, (_, iterations) => ({
+          type: 'receive',
+          kind,
+          bytes,
+          messages: iterations * messages,
+        }))
+        cells.push(
+          ...cellsOf({ group, row: `${kind}, received by a client`, column }, received, { ws: null }),
+        )
+        const perTick = Math.min(100, messages)
+        const sent = await race(field, pace, (perTick * bytes) / 1024, (_, iterations) => ({
+          type: 'send',
+          kind,
+          bytes,
+          messages: iterations * perTick,
+          perTick,
+        }))
+        cells.push(...cellsOf({ group, row: `${kind}, sent by a client`, column }, sent, { ws: null }))
+      }
+    }
+  } finally {
+    field.stop()
+    others.stop()
+  }
+}
+
+export const growth: Bench = {
+  title: 'growth: what a message costs as connections, fragments and sizes grow',
+  notes: [
+    'Of messages up to 100 a tick are sent. With many connections each waits for its echo before it says the next.',
+  ],
+  async *run(context): AsyncGenerator<Group> {
+    const cells: Cell[] = []
+    await byConnections(context, cells)
+    yield* groupsOf(cells, 'echo')
+    const more: Cell[] = []
+    await byMessage(context, more)
+    for (const group of groupsOf(more, 'message'))
+      yield group.cells[0].group.startsWith('a KiB') ? { ...group, operation: 'KiB' } : group
+  },
+}

@@ -1,0 +1,67 @@
+// Strategy: connections opened and closed in order, 32 at a time, beside the same exchange written by hand: a request, its answer with
+// the right key, a Close frame each way, and the end of the stream.
+import type { Bench } from '../bench.js'
+import { measure, type Timings } from '../measure.js'
+import { type Cell } from '../report.js'
+import { clients, few, names, servers } from './entries.js'
+import { cellsOf, Field, race, runner, type Wanted } from './field.js'
+import { groupsOf, LAYER } from './streams.js'
+import type { Took } from './program.js'
+
+const WIDTH = 32
+/** Of what bare sockets do. */
+const TARGET = 0.85
+
+const wanted: Wanted = { ws: 1, raw: TARGET, layer: LAYER }
+
+export const handshake: Bench = {
+  title: 'handshake: connections opened and closed, 32 at a time',
+  notes: [
+    `'${names.raw}' is the same exchange over bare sockets. As server the other end keeps the time, as client the contestant.`,
+  ],
+  async *run(context) {
+    // The first thousands are slower for everybody, and more so for who has more code to be compiled.
+    const pace = { ...context.pace, slotMs: context.pace.slotMs * 40 }
+    const cells: Cell[] = []
+    for (const side of ['client', 'server'] as const) {
+      const group = 'open and close'
+      if (!context.wanted(group, `as ${side}`, '32 at a time')) continue
+      const everybody = side === 'client' ? clients : servers
+      const field = await Field.start(side, context.quick ? few : everybody)
+      context.progress(`handshake; ${side}`)
+      try {
+        const port = field.counterpart.port
+        const timings: Timings = await (side === 'client'
+          ? race(field, pace, WIDTH, (_, iterations) => ({
+              type: 'handshakes',
+              port,
+              count: iterations * WIDTH,
+              width: WIDTH,
+            }))
+          : measure(
+              {
+                operations: WIDTH,
+                contestants: field.contestants.map(one =>
+                  runner(one, pace, async (iterations): Promise<Took> => {
+                    const before = await one.ask<number>({ type: 'cpu' })
+                    const task = {
+                      type: 'knock',
+                      port: field.portOf(one),
+                      count: iterations * WIDTH,
+                      width: WIDTH,
+                    } as const
+                    const ms = await field.counterpart.ask<number>(task)
+                    return { ms, cpuMs: (await one.ask<number>({ type: 'cpu' })) - before }
+                  }),
+                ),
+              },
+              pace,
+            ))
+        cells.push(...cellsOf({ group, row: `as ${side}`, column: '32 at a time' }, timings, wanted))
+      } finally {
+        field.stop()
+      }
+    }
+    yield* groupsOf(cells, 'connection')
+  },
+}
