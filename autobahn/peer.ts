@@ -1,13 +1,7 @@
 // The peers that the suite tests: the library's public API with default options, and nothing clever. They echo with
 // backpressure on both sides, as a user's first program would, and compressed where the suite agreed to that.
-import {
-  connect,
-  ConnectionError,
-  listen,
-  NotConnectedError,
-  ProtocolViolation,
-  type Socket,
-} from 'sansocket'
+import { connect, ConnectionError, NotConnectedError, ProtocolViolation, type Socket } from 'sansocket'
+import { listen } from 'sansocket/server'
 import { makeCertificate } from '../examples/certificate.js'
 
 /** An echo server of ours. */
@@ -58,8 +52,11 @@ export async function ask(url: string, signal: AbortSignal): Promise<readonly st
   return texts
 }
 
-/** Starts an echo server for the fuzzing client, on a port the system chooses. */
+/** Starts an echo server for the fuzzing client, on a port the system chooses: each of its clients is a process. */
 export async function echoServer({ tls }: { readonly tls: boolean }): Promise<EchoServer> {
-  const listener = await listen(tls ? { tls: makeCertificate() } : {}, socket => void echo(socket))
-  return { url: listener.url, close: () => listener.close() }
+  const server = await listen({
+    ...(tls ? { tls: makeCertificate() } : {}),
+    behaviour: { handleFrame: frame => ({ reply: { ...frame, compress: true } }) },
+  })
+  return { url: server.url, close: () => server.close() }
 }

@@ -155,6 +155,9 @@ function check(what: string, ok: boolean): void {
     `${JOBS} jobs answered, ${again} of them asked again`,
     answers.every(({ value }, n) => value === n * n),
   )
+  // The others may have answered everything before the one that crashed is back.
+  const soon = AbortSignal.timeout(LIMIT_MS)
+  while (pool.count().active < WORKERS && !soon.aborted) await new Promise(resolve => setTimeout(resolve, 5))
   const [crashed, ...others] = events.filter(event => event.endsWith(' crashed'))
   const restarted = crashed?.replace(' crashed', ' restarted')
   check(`${crashed}, and ${restarted}`, others.length === 0 && events.includes(restarted ?? ''))
