@@ -7,7 +7,7 @@
 //   - ends: at most one call of `next()` for each byte and one more for each chunk.
 //
 // Input: [role and RSV][chunk sizes][bytes from the peer…].
-import { FrameDecoder, ProtocolViolation, type Role } from 'sansocket/protocol'
+import { FrameDecoder, ProtocolViolation, type Role, unmask } from 'sansocket/protocol'
 import { bytewise, cut, must, mustEqual, sizesOf, whole } from './support.js'
 
 interface Frame {
@@ -52,6 +52,7 @@ function decode(role: Role, allowedRsv: number, chunks: Iterable<Uint8Array>): T
       let calls = 0
       while (decoder.next()) {
         must(++calls <= chunk.length + 1, 'next() does not end')
+        unmask(decoder.piece)
         const { opcode, fin, rsv, start, end, frameBytes, first, last, ascii } = decoder.piece
         must(decoder.piece.chunk === chunk, 'a piece points outside its chunk')
         must(at <= start && start <= end && end <= chunk.length, 'a piece leaves its bounds', () => [

@@ -245,6 +245,7 @@ void test('src/protocol exports these names and no others', t => {
     'isWireCloseCode',
     'resolveLimits',
     'rotateKey',
+    'unmask',
     'xorMask',
   ])
   const source = read('src/protocol/index.ts')

@@ -2,21 +2,19 @@
 // pulled by `nextEvent`, bytes to write come out of `takeOutput`; no callback ever runs in here, so `send…` and `close`
 // may be called between any two events, and not pulling is backpressure.
 //
-//   receive(chunk) ─▶ FrameDecoder ─piece─▶ MessageAssembler ─event─▶ Connection ─▶ nextEvent()
+//   receive(chunk) ─▶ IncomingMessages ─event─▶ Connection ─▶ nextEvent()
 //   send…(), close() ─▶ OutgoingMessages ─▶ FrameEncoder ─▶ takeOutput()
 //   automatic pongs ─────────────────────────────▲
 //
 // The state is derived: from the Close frames sent and received, and "the transport ended".
-import { ChunkQueue } from './chunk-queue.js'
 import { CloseCode, type CloseFrame } from './close-code.js'
 import type { CloseOutcome, Shutdown } from './close-outcome.js'
 import { encodeClosePayload } from './close-payload.js'
 import type { ProtocolEvent } from './event.js'
 import { type ClientConnectionOptions, type ConnectionOptions, requireMaskKey } from './connection-options.js'
-import { FrameDecoder } from './frame-decoder.js'
 import { FrameEncoder } from './frame-encoder.js'
+import { IncomingMessages } from './incoming-messages.js'
 import { resolveLimits } from './limits.js'
-import { MessageAssembler } from './message-assembler.js'
 import { Opcode, type Role } from './opcode.js'
 import type { FragmentKind } from './outgoing-fragments.js'
 import { OutgoingMessages } from './outgoing-messages.js'
@@ -31,15 +29,12 @@ import { ProtocolViolation } from './violation.js'
 export class Connection {
   /** Which end this is. */
   readonly role: Role
-  readonly #decoder: FrameDecoder
-  readonly #assembler: MessageAssembler
+  readonly #incoming: IncomingMessages
   readonly #encoder: FrameEncoder
   /** @internal For the transport: what is sent, before it is encoded. */
   readonly outgoing: OutgoingMessages
   readonly #autoPong: boolean
   readonly #pongs: PongQueue
-  readonly #waiting = new ChunkQueue()
-  #input: 'none' | 'some' | 'discarded' = 'none'
   #sent: CloseFrame | null = null
   #received: CloseFrame | null = null
   #initiator: 'local' | 'remote' | null = null
@@ -56,8 +51,7 @@ export class Connection {
     const { transform, autoPong = true } = options
     const rsv = transform?.rsv ?? 0
     this.role = role
-    this.#decoder = new FrameDecoder(role, rsv)
-    this.#assembler = new MessageAssembler(limits, transform?.incoming)
+    this.#incoming = new IncomingMessages(role, limits, transform)
     this.#encoder = new FrameEncoder(role, maskKey)
     this.outgoing = new OutgoingMessages(role, this.#encoder, transform?.outgoing ?? null, rsv)
     this.#autoPong = autoPong
@@ -104,31 +98,56 @@ export class Connection {
 
   /** True while an extension works on a message that has arrived. */
   get decoding(): boolean {
-    return this.#input === 'some' && this.#assembler.waiting
+    return this.#incoming.decoding
   }
 
   /** True when it is open and nothing of it is unfinished: a new one in its place would go on in the same way. */
   get atRest(): boolean {
-    if (this.#input !== 'none' || this.midMessage || this.state !== 'open') return false
-    return this.#decoder.atRest && this.outgoing.atRest && this.pendingBytes === 0
+    return this.#incoming.atRest && this.outgoing.atRest && this.pendingBytes === 0 && this.state === 'open'
   }
 
   /** True while a message has arrived in part. */
   get midMessage(): boolean {
-    return this.#input !== 'discarded' && this.#assembler.unfinished
+    return this.#incoming.midMessage
   }
 
   /**
    * Takes the next bytes from the peer, and ownership of them: `chunk` is unmasked in place, and later events alias it.
    * Never throws for what the peer sent.
+   *
+   * @param lent whether `chunk` is the connection's only until `giveBack()`: then it may be written to again, since no event
+   * aliases it.
    * @throws UsageError `WS_AFTER_END` after `receiveEnd()`.
    */
-  receive(chunk: Uint8Array): void {
-    if (this.#ended) throw new UsageError('WS_AFTER_END', 'receive() after receiveEnd()')
-    if (this.#input === 'none') {
-      this.#decoder.feed(chunk)
-      this.#input = 'some'
-    } else if (this.#input === 'some') this.#waiting.push(chunk)
+  receive(chunk: Uint8Array, lent = false): void {
+    if (this.#ended) throw afterEnd()
+    this.#incoming.receive(chunk, lent)
+  }
+
+  /**
+   * Nothing of the last chunk that was lent is needed any more, pulled or not.
+   *
+   * @returns whether something refers to that chunk, or would if it had not been lent and was copied: then it had better be the
+   * connection's own.
+   */
+  giveBack(): boolean {
+    return this.#incoming.giveBack()
+  }
+
+  /**
+   * Where the payload of a long message is being put together: what is read into this memory is received by `receivePlaced`, and is
+   * not copied again.
+   *
+   * @returns null where there is no such message, or where little of its frame is left. Ask anew after every receive.
+   */
+  get place(): Uint8Array | null {
+    return this.#incoming.place
+  }
+
+  /** As `receive`, for so many bytes at the beginning of `place`. @throws UsageError `WS_AFTER_END`. */
+  receivePlaced(place: Uint8Array, bytes: number): void {
+    if (this.#ended) throw afterEnd()
+    this.#incoming.receivePlaced(place.subarray(0, bytes))
   }
 
   /** The peer ended its side. Idempotent. What it sent before can still be pulled. */
@@ -141,27 +160,10 @@ export class Connection {
    * already queued, and `null` follows for ever.
    */
   nextEvent(): ProtocolEvent | null {
-    if (this.#input !== 'some') return null
-    const decoder = this.#decoder
-    const assembler = this.#assembler
     try {
-      for (;;) {
-        while (assembler.waiting || decoder.next()) {
-          const event = assembler.waiting ? assembler.resume() : assembler.absorb(decoder.piece)
-          if (event === null) {
-            if (assembler.waiting) return null
-            continue
-          }
-          if (event.type !== 'text' && event.type !== 'binary') this.#control(event)
-          return event
-        }
-        const chunk = this.#waiting.take()
-        if (chunk === null) {
-          this.#input = 'none'
-          return null
-        }
-        decoder.feed(chunk)
-      }
+      const event = this.#incoming.next()
+      if (event !== null && event.type !== 'text' && event.type !== 'binary') this.#control(event)
+      return event
     } catch (error) {
       if (!(error instanceof ProtocolViolation)) throw error
       return this.#fail(error)
@@ -251,22 +253,16 @@ export class Connection {
       if (this.#autoPong) this.#pongs.answer(event.data)
     } else if (event.type === 'close') {
       this.#received = event.frame
-      this.#discardInput()
+      this.#incoming.discard()
       // 5.5.1: MUST send a Close frame in response if none was sent; it echoes the code, and here the reason too.
       if (this.#sent === null) this.#sendClose(event.frame, encodeClosePayload(event.frame), 'remote')
     }
   }
 
-  #discardInput(): void {
-    this.#input = 'discarded'
-    this.#waiting.clear()
-    this.#decoder.feed(EMPTY)
-  }
-
   /** 7.1.7: fail the connection. */
   #fail(violation: ProtocolViolation): ProtocolEvent {
     this.#failed = true
-    this.#discardInput()
+    this.#incoming.discard()
     // What waits for the extension is lost with the connection, a Close of ours too.
     const closed = this.#sent !== null && !this.outgoing.holding
     this.outgoing.drop()
@@ -297,4 +293,8 @@ export class Connection {
     if (this.#sent === null && !this.#ended) return
     throw new UsageError('WS_NOT_OPEN', `the connection is ${this.state}`)
   }
+}
+
+function afterEnd(): UsageError {
+  return new UsageError('WS_AFTER_END', 'receive() after receiveEnd()')
 }

@@ -1,8 +1,8 @@
 // Strategy: a small payload is copied to the JavaScript heap. The cheapest way there is, as measured on Node 20: gather it in
 // a scratch memory, by words where the chunk has a `DataView`, and let the constructor copy a view of the right length that
 // was made once. An array filled by a loop costs half as much again, `slice` of a fresh view twice as much.
-import { pieceView } from './frame-decoder.js'
 import type { FramePiece } from './frame-piece.js'
+import { lastingView } from './lasting.js'
 import { dataView } from './mask.js'
 import { allocate, view } from './runtime.js'
 
@@ -17,7 +17,7 @@ const scratchViews = Array.from({ length: COPY_BYTES + 1 }, (_, length) => view(
 export function detach(piece: FramePiece): Uint8Array {
   const { start, end, words, chunk } = piece
   const length = end - start
-  if (length > COPY_BYTES) return pieceView(piece)
+  if (length > COPY_BYTES) return lastingView(piece)
   let at = start
   let to = 0
   if (words !== null) {

@@ -1,7 +1,7 @@
-// Strategy: a cursor over the chunk that the caller handed over, and one reused `piece` that says where payload lies
-// in it, already unmasked in place. No payload is ever buffered here: a frame that spans chunks is several pieces, and
-// putting them together is the assembler's business. A header that spans chunks (at most 14 bytes) is the only thing
-// kept, byte by byte, in `#header`; the usual header, whole inside the chunk, is read where it lies.
+// Strategy: a cursor over the chunk that the caller handed over, and one reused `piece` that says where payload lies in it,
+// unmasked in place but for long parts of frames, which may be copied on the way. No payload is ever buffered here: a frame that
+// spans chunks is several pieces, and putting them together is the assembler's business. A header that spans chunks (at most 14
+// bytes) is the only thing kept, byte by byte, in `#header`; the usual header, whole inside the chunk, is read where it lies.
 //
 //   chunk:  [header][payload………][header][payl   ──▶  piece {start, end, last: true}, piece {start, end, last: false}
 //   chunk:  oad…][header]                       ──▶  piece {start, end, last: true}, piece {empty, last: false}
@@ -13,16 +13,16 @@
 // class that chunks have (`allocate`).
 import type { FramePiece } from './frame-piece.js'
 import { MAX_CONTROL_PAYLOAD_BYTES, Opcode, type Role } from './opcode.js'
-import { dataView, isAscii, rotateKey, SIMD_BYTES, xorMask, xorWhole } from './mask.js'
-import { BLOCK_BYTES, wasmXor } from './mask-wasm.js'
-import { allocate, EMPTY } from './runtime.js'
+import { dataView, isAscii, rotateKey, xorMask } from './mask.js'
+import { allocate, copy, EMPTY } from './runtime.js'
+import { readUint32 } from './uint32.js'
+import { unmask } from './unmask.js'
 import { ProtocolViolation } from './violation.js'
 
 type MutablePiece = { -readonly [K in keyof FramePiece]: FramePiece[K] }
 
-/** A `DataView` costs as much as unmasking this many bytes one by one; above `WORDS_TO_BYTES` it is SIMD's business. */
-const WORDS_FROM_BYTES = 160
-const WORDS_TO_BYTES = 2048
+/** Part of a frame from here on is unmasked by whoever puts the message together, who may copy it on the way. */
+const LATER_BYTES = 4096
 /** A chunk with a short frame and this long has room for several. */
 const MANY_FRAMES_BYTES = 256
 
@@ -34,13 +34,9 @@ export class FrameDecoder {
   readonly #piece: MutablePiece
   readonly #expectMask: boolean
   readonly #allowedRsv: number
-  #chunk: Uint8Array = EMPTY
-  #at = 0
   /** A header cut by the end of a chunk, and how much of it there is. */
   #header: Uint8Array | null = null
   #headerBytes = 0
-  /** Payload bytes of the current frame that are still to come. */
-  #remaining = 0
   #key = 0
 
   /**
@@ -55,6 +51,9 @@ export class FrameDecoder {
       fin: false,
       rsv: 0,
       chunk: EMPTY,
+      lent: false,
+      lasts: false,
+      placed: false,
       buffer: null,
       base: 0,
       view: null,
@@ -62,9 +61,11 @@ export class FrameDecoder {
       start: 0,
       end: 0,
       frameBytes: 0,
+      remaining: 0,
       first: false,
       last: true,
       ascii: false,
+      maskKey: 0,
     }
     this.piece = this.#piece
   }
@@ -75,16 +76,33 @@ export class FrameDecoder {
   }
 
   /**
-   * Hands over the next chunk. The decoder owns it from here on: payload in it is unmasked in place, and pieces point
-   * into it. Call only after `next()` returned false.
+   * Hands over the next chunk. The decoder owns it from here on: payload in it is unmasked in place, a long part of a frame
+   * by `unmask(piece)`, and pieces point into it. Call only after `next()` returned false.
+   *
+   * @param lent - whether it is the decoder's only until `giveBack()`.
    */
-  feed(chunk: Uint8Array): void {
-    this.#chunk = chunk
-    this.#at = 0
-    const piece = this.#piece
-    piece.words = null
-    piece.chunk = chunk
-    piece.buffer = piece.view = null
+  feed(chunk: Uint8Array, lent = false): void {
+    this.#piece.lent = lent
+    this.#piece.lasts = false
+    this.#piece.placed = false
+    this.#use(chunk)
+  }
+
+  /** The chunk just fed lies where the message is put together. */
+  markPlaced(): void {
+    this.#piece.placed = true
+  }
+
+  /**
+   * What is left of a chunk that was lent is copied. The last piece must not be needed any more.
+   *
+   * @returns whether something refers to the last chunk, or to a copy of it.
+   */
+  giveBack(): boolean {
+    const { lent, lasts, chunk, end } = this.#piece
+    const left = end < chunk.length
+    if (lent && left) this.feed(copy(chunk, end))
+    return lasts || left
   }
 
   /**
@@ -95,8 +113,7 @@ export class FrameDecoder {
    */
   next(): boolean {
     const piece = this.#piece
-    const chunk = this.#chunk
-    const at = this.#at
+    const { chunk, end: at } = piece
     const first = chunk[at]
     // What nearly every call finds, without another call: a short data frame, whole in the chunk. Beyond the chunk's end
     // there is `undefined`, which is equal to nothing.
@@ -107,7 +124,6 @@ export class FrameDecoder {
       const start = masked ? at + 6 : at + 2
       const end = start + length
       if (length >= 0 && length < 126 && end <= chunk.length) {
-        this.#at = end
         piece.opcode = (first & 0xf) as Opcode
         piece.fin = true
         piece.rsv = 0
@@ -145,26 +161,31 @@ export class FrameDecoder {
     const short = second & 0x7f
     const need = 2 + (short < 126 ? 0 : short === 126 ? 2 : 8) + (second >= 0x80 ? 4 : 0)
     if (available < need) return this.#spanningHeader(chunk)
-    this.#at = at + need
+    piece.end = at + need
     this.#readHeader(chunk, at)
     return this.#payload(chunk)
   }
 
   /** Lets go of the chunk, so that an idle connection does not hold 64 KiB. */
   #drained(): false {
-    this.#chunk = EMPTY
-    this.#at = 0
-    this.#piece.words = null
-    this.#piece.chunk = EMPTY
-    this.#piece.buffer = this.#piece.view = null
+    this.#use(EMPTY)
     return false
+  }
+
+  #use(chunk: Uint8Array): void {
+    const piece = this.#piece
+    piece.chunk = chunk
+    piece.start = piece.end = 0
+    piece.words = null
+    piece.buffer = piece.view = null
   }
 
   /** Collects a header that the end of a chunk cut; each byte is looked at as soon as it is there. */
   #spanningHeader(chunk: Uint8Array): boolean {
     const header = (this.#header ??= allocate(14))
-    while (this.#at < chunk.length) {
-      header[this.#headerBytes++] = chunk[this.#at++]
+    const piece = this.#piece
+    while (piece.end < chunk.length) {
+      header[this.#headerBytes++] = chunk[piece.end++]
       if (this.#headerBytes < 2) {
         this.#checkFirst(header[0])
         continue
@@ -208,7 +229,7 @@ export class FrameDecoder {
     }
   }
 
-  /** Reads a whole header at `bytes[at]` into the piece, `#remaining` and `#key`. */
+  /** Reads a whole header at `bytes[at]` into the piece and `#key`. */
   #readHeader(bytes: Uint8Array, at: number): void {
     const first = bytes[at]
     const second = bytes[at + 1]
@@ -242,52 +263,29 @@ export class FrameDecoder {
     piece.rsv = (first >> 4) & 0x7
     piece.frameBytes = length
     piece.first = true
-    this.#remaining = length
+    piece.remaining = length
   }
 
   /** Describes the payload that the chunk has from the cursor on, unmasking it. */
   #payload(chunk: Uint8Array): true {
     const piece = this.#piece
-    const start = this.#at
-    const remaining = this.#remaining
+    const start = piece.end
+    const { remaining } = piece
     const available = chunk.length - start
     const taken = remaining < available ? remaining : available
     const end = start + taken
-    this.#at = end
-    this.#remaining = remaining - taken
+    piece.remaining = remaining - taken
     piece.start = start
     piece.end = end
     piece.last = taken === remaining
     piece.ascii = false
     piece.view = null
+    piece.maskKey = 0
     if (this.#expectMask && taken !== 0) {
-      // The view that the module wants will be the message's own.
-      if (taken >= SIMD_BYTES && taken <= BLOCK_BYTES && piece.last && piece.first && wasmXor() !== null) {
-        piece.ascii = isAscii(xorWhole(pieceView(piece), chunk, start, this.#key, piece.words))
-        return true
-      }
-      if (piece.words === null && taken >= WORDS_FROM_BYTES && taken < WORDS_TO_BYTES) {
-        piece.words = dataView(chunk)
-      }
-      // 5.3: octet i of the payload is XORed with octet i modulo 4 of the key.
-      piece.ascii = isAscii(xorMask(chunk, start, end, this.#key, piece.words))
+      piece.maskKey = this.#key
+      if (taken < LATER_BYTES || (piece.first && piece.last)) unmask(piece)
       if (!piece.last) this.#key = rotateKey(this.#key, taken)
     }
     return true
   }
-}
-
-/** The payload of a piece as a view, the same each time. Asking a chunk for its memory costs as much as a view, so it is asked once. */
-export function pieceView(piece: FramePiece): Uint8Array {
-  if (piece.view !== null) return piece.view
-  if (piece.buffer === null) {
-    piece.buffer = piece.chunk.buffer
-    piece.base = piece.chunk.byteOffset
-  }
-  piece.view = new Uint8Array(piece.buffer, piece.base + piece.start, piece.end - piece.start)
-  return piece.view
-}
-
-function readUint32(bytes: Uint8Array, at: number): number {
-  return ((bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]) >>> 0
 }

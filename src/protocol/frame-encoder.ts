@@ -20,8 +20,10 @@ import {
   type Slab,
   slab,
   SLAB_BYTES,
+  stretch,
 } from './output-memory.js'
 import { allocate, utf8Length, writeAscii, writeUtf8 } from './runtime.js'
+import { writeUint32 } from './uint32.js'
 
 /** A fresh unpredictable 32-bit key per call (5.3, 10.3). The transport owns the pool of random bytes. */
 export type MaskSource = () => number
@@ -215,8 +217,7 @@ export class FrameEncoder {
     const bytes = this.#end - this.#start
     if (bytes === 0) endStretch(this.#slab)
     else {
-      // Not a plain view: a stream of Node's would make a `Buffer` of it.
-      const segment = this.#slab.bytes.subarray(this.#start, this.#end)
+      const segment = stretch(this.#slab, this.#start, this.#end)
       // The first `push` makes room for many, and mostly there is one.
       if (this.#segments.length === 0) this.#segments = [segment]
       else this.#segments.push(segment)
@@ -271,11 +272,4 @@ export class FrameEncoder {
 /** 5.2: the minimal number of bytes for a payload length, masking key not counted. */
 function headerBytes(length: number): number {
   return length < 126 ? 2 : length < 0x1_0000 ? 4 : 10
-}
-
-function writeUint32(bytes: Uint8Array, at: number, value: number): void {
-  bytes[at] = value >>> 24
-  bytes[at + 1] = value >>> 16
-  bytes[at + 2] = value >>> 8
-  bytes[at + 3] = value
 }

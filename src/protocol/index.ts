@@ -19,6 +19,7 @@ export type {
 export { Opcode, type Role } from './opcode.js'
 export type { FragmentKind } from './outgoing-fragments.js'
 export { PreparedMessage, type PrepareOptions } from './prepared-message.js'
+export { unmask } from './unmask.js'
 export { UsageError, type UsageCode } from './usage-error.js'
 export { checkUtf8, UTF8_INVALID, UTF8_START } from './utf8.js'
 export { ProtocolViolation, type ViolationCode } from './violation.js'

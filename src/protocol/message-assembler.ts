@@ -13,12 +13,14 @@ import { parseClosePayload } from './close-payload.js'
 import { detach } from './detach.js'
 import type { Message, ProtocolEvent } from './event.js'
 import type { FramePiece } from './frame-piece.js'
+import { lastingView } from './lasting.js'
 import type { Limits } from './limits.js'
 import { MessageBuffer } from './message-buffer.js'
 import type { IncomingTransform, TransformSink } from './message-transform.js'
 import { decodeAscii, decodeUtf8, isAsciiBytes, isUtf8, MAX_BYTES, view } from './runtime.js'
 import { shortAscii, SHORT_TEXT_BYTES } from './short-text.js'
 import { TransformedMessage } from './transformed-message.js'
+import { unmask } from './unmask.js'
 import { checkUtf8, UTF8_INVALID, UTF8_START } from './utf8.js'
 import { ProtocolViolation } from './violation.js'
 
@@ -101,6 +103,11 @@ export class MessageAssembler {
     return last && fin ? this.#finish() : null
   }
 
+  /** Where the next bytes of the current frame, at most so many, will stay; null where they are better read elsewhere. */
+  place(bytes: number): Uint8Array | null {
+    return this.#transformed === null ? this.#buffer.place(bytes) : null
+  }
+
   /** Goes on after `waiting`: an event, or null when there is none yet. @throws ProtocolViolation as `absorb`. */
   resume(): ProtocolEvent | null {
     if (!this.#transform!.decoded()) return null
@@ -118,9 +125,11 @@ export class MessageAssembler {
 
   #decode(piece: FramePiece): ProtocolEvent | null {
     const end = piece.last && piece.fin
-    if (this.#transform!.decode(piece.chunk, piece.start, piece.end, end, this.#sink)) {
-      return this.#afterDecoding(end)
-    }
+    unmask(piece)
+    const done = piece.lent
+      ? this.#transform!.decode(lastingView(piece), 0, piece.end - piece.start, end, this.#sink)
+      : this.#transform!.decode(piece.chunk, piece.start, piece.end, end, this.#sink)
+    if (done) return this.#afterDecoding(end)
     // What came so far may lie in memory that others write to meanwhile.
     this.#keep()
     this.#waiting = end ? 'end' : 'middle'
@@ -173,12 +182,13 @@ export class MessageAssembler {
 
   /** @param total how long the message will be, `Infinity` as long as that is not known. */
   #append(piece: FramePiece, total: number): void {
-    const { chunk, start, end } = piece
+    const { start, end } = piece
     if (start === end) return
     const text = this.#opcode === Opcode.Text
+    if (text) unmask(piece)
     if (text && !this.#plain(piece)) {
       // 8.1: checked as it arrives, so that invalid text fails without waiting for the end of the message.
-      this.#utf8 = checkUtf8(this.#utf8, chunk, start, end)
+      this.#utf8 = checkUtf8(this.#utf8, piece.chunk, start, end)
       if (this.#utf8 === UTF8_INVALID) throw new ProtocolViolation('WS_INVALID_UTF8')
       this.#ascii = false
     }

@@ -6,23 +6,28 @@
 //             the last stretch of a slab grows in place
 //   grown     memory of its own, four times what it holds; when it is full it becomes a part
 //   parts     pieces of 16 KiB and more are held as they are (of a socket's chunk of 64 KiB each pins at most four times its
-//             size)
+//             size), or copied when their chunk was lent
 //   final     once an eighth of a message of known length has arrived, or when that length is at most 16 KiB: memory of
-//             exactly that length
+//             exactly that length; for a long text, of which only a string will leave, memory that is used again
 //
-// A message that ends as parts is joined. A text is joined in one scratch buffer for the whole process, since only its
-// string leaves, and so it never gets final memory: fresh memory costs far more than the copying does.
-import { pieceView } from './frame-decoder.js'
-import type { FramePiece } from './frame-piece.js'
+// A message that ends as parts is joined. What is read from the stream may go to final memory directly, see `place`.
+import { type FramePiece, pieceView } from './frame-piece.js'
+import { allocateAny } from './large-memory.js'
+import { lastingView } from './lasting.js'
+import { copyMasked } from './mask.js'
 import { allocate, decodeAscii, decodeUtf8, EMPTY, view } from './runtime.js'
+import { giveBackScratch, SCRATCH_BYTES, takeScratch } from './scratch.js'
+import { unmask } from './unmask.js'
 
 const SLAB_BYTES = 64 * 1024
 const SMALL_BYTES = 4096
 /** A message known to be this short gets all of its memory at its first byte. */
 const AHEAD_BYTES = 16 * 1024
 const HELD_BYTES = 16 * 1024
-const SCRATCH_BYTES = 1024 * 1024
 const LOOP_BYTES = 40
+/** What is read in one go to where it stays: no less than a read of anything brings, and no more than others may wait for. */
+const LEAST_PLACED_BYTES = 64 * 1024
+const MOST_PLACED_BYTES = 1024 * 1024
 const LEAST_BYTES = 256
 const SMALL_COPY_BYTES = 125
 /** How much of a message must have arrived before memory for all of it is taken: one part in this many. */
@@ -30,7 +35,6 @@ const FINAL_SHARE = 8
 
 let slab: Uint8Array = allocate(0)
 let slabUsed = 0
-let scratch: Uint8Array = EMPTY
 
 /** Collects the bytes of one message; empty again after `takeText` or `takeBytes`. */
 export class MessageBuffer {
@@ -41,6 +45,8 @@ export class MessageBuffer {
   #end = 0
   #limit = 0
   #length = 0
+  /** The memory is nobody's for good. */
+  #isScratch = false
 
   /**
    * Adds the payload of a piece.
@@ -51,22 +57,35 @@ export class MessageBuffer {
   append(piece: FramePiece, total: number, text: boolean): void {
     const bytes = piece.end - piece.start
     this.#length += bytes
+    if (piece.placed) {
+      unmask(piece)
+      this.#end += bytes
+      return
+    }
     if (this.#end + bytes > this.#limit) {
       const small = total <= AHEAD_BYTES
-      if (!text && total > SMALL_BYTES && (small || total <= this.#length * FINAL_SHARE))
-        this.#finalize(total)
-      else if (bytes >= HELD_BYTES) return this.#hold(pieceView(piece))
+      const much = total <= this.#length * FINAL_SHARE
+      if (text ? much && !small : total > SMALL_BYTES && (much || small)) this.#finalize(total, text)
+      else if (bytes >= HELD_BYTES) return this.#hold(piece)
       else this.#grow(bytes, small ? total : Infinity, text ? AHEAD_BYTES : SMALL_BYTES)
     }
     const memory = this.#memory
     let at = this.#end
     this.#end += bytes
-    if (bytes > LOOP_BYTES) {
+    if (piece.maskKey !== 0) {
+      copyMasked(pieceView(piece), memory, at, piece.maskKey, null)
+    } else if (bytes > LOOP_BYTES) {
       memory.set(pieceView(piece), at)
     } else {
       const { chunk, start, end } = piece
       for (let i = start; i < end; i++) memory[at++] = chunk[i]
     }
+  }
+
+  /** Where the next bytes, at most so many, will be put together; null where there is no room for many. */
+  place(bytes: number): Uint8Array | null {
+    const room = Math.min(bytes, this.#limit - this.#end, MOST_PLACED_BYTES)
+    return room < LEAST_PLACED_BYTES ? null : this.#memory.subarray(this.#end, this.#end + room)
   }
 
   /** The bytes as a string; they must be valid UTF-8, or ASCII when `ascii` says so. */
@@ -76,10 +95,9 @@ export class MessageBuffer {
     if (this.#parts === null) {
       text = decode(this.#memory, this.#start, this.#end)
     } else {
-      const shared = this.#length <= SCRATCH_BYTES
-      if (shared && scratch.length === 0) scratch = allocate(SCRATCH_BYTES)
-      const memory = shared ? scratch : allocate(this.#length)
+      const memory = takeScratch(this.#length)
       text = decode(memory, 0, this.#joinInto(memory))
+      giveBackScratch(memory)
     }
     this.#release(this.#start)
     return text
@@ -87,20 +105,21 @@ export class MessageBuffer {
 
   /** The bytes, in memory that nobody else will write to. */
   takeBytes(): Uint8Array {
-    if (this.#parts !== null) this.#finalize(this.#length)
+    if (this.#parts !== null) this.#finalize(this.#length, false)
     const bytes = view(this.#memory, this.#start, this.#end)
     if (bytes.length <= SMALL_COPY_BYTES) {
       // A kept view would pin the whole slab.
-      const copy = new Uint8Array(bytes)
+      const own = new Uint8Array(bytes)
       this.#release(this.#start)
-      return copy
+      return own
     }
     this.#release(this.#end)
     return bytes
   }
 
-  #hold(part: Uint8Array): void {
-    this.#closeMemory().push(part)
+  #hold(piece: FramePiece): void {
+    unmask(piece)
+    this.#closeMemory().push(lastingView(piece))
   }
 
   /** What is in memory becomes a part. */
@@ -114,8 +133,9 @@ export class MessageBuffer {
   }
 
   /** Takes memory for all of the message, and moves there what has arrived. */
-  #finalize(total: number): void {
-    const memory = allocate(total)
+  #finalize(total: number, text: boolean): void {
+    const memory = text ? takeScratch(total) : allocateAny(total)
+    this.#isScratch = text
     const length = this.#joinInto(memory)
     if (this.#ownsSlabEnd) slabUsed = this.#start
     this.#parts = null
@@ -175,6 +195,8 @@ export class MessageBuffer {
   /** Forgets the message; the slab is free again from `from` on, when nobody came after us. */
   #release(from: number): void {
     if (this.#ownsSlabEnd) slabUsed = from
+    if (this.#isScratch) giveBackScratch(this.#memory)
+    this.#isScratch = false
     this.#parts = null
     this.#memory = EMPTY
     this.#start = this.#end = this.#limit = 0

@@ -10,7 +10,7 @@ import type { OutgoingTransform } from './message-transform.js'
 import { Opcode, type Role } from './opcode.js'
 import { type FragmentKind, OutgoingFragments } from './outgoing-fragments.js'
 import { PreparedMessage } from './prepared-message.js'
-import { allocate, EMPTY, utf8Length, view, writeUtf8 } from './runtime.js'
+import { allocate, copy, EMPTY, utf8Length, view, writeUtf8 } from './runtime.js'
 import { UsageError } from './usage-error.js'
 
 /** Texts of up to so many characters are encoded in memory that all connections share. */
@@ -255,10 +255,4 @@ function utf8(text: string): Uint8Array {
   }
   if (scratch.length === 0) scratch = allocate(3 * SCRATCH_CHARS)
   return view(scratch, 0, writeUtf8(scratch, text, 0))
-}
-
-function copy(bytes: Uint8Array): Uint8Array {
-  const own = allocate(bytes.length)
-  own.set(bytes)
-  return own
 }

@@ -73,6 +73,25 @@ export function returnLarge(view: Uint8Array): void {
   freeLargeBytes += memory.length
 }
 
+/** The newest stretch of a slab: mostly it is written and recycled before there is another. */
+let lastSegment: Uint8Array | null = null
+let lastOwner: Slab = slab
+let lastStart = 0
+let lastEnd = 0
+
+/** `bytes[start, end)` of a slab as a segment. */
+export function stretch(owner: Slab, start: number, end: number): Uint8Array {
+  // A lone message after another of its length lies where that did, and a view costs more than the rest of encoding it.
+  if (lastSegment !== null && owner === lastOwner && start === lastStart && end === lastEnd)
+    return lastSegment
+  // Not a plain view: a stream of Node's would make a `Buffer` of it.
+  lastSegment = owner.bytes.subarray(start, end)
+  lastOwner = owner
+  lastStart = start
+  lastEnd = end
+  return lastSegment
+}
+
 /** One stretch of a slab less that somebody may read. */
 export function endStretch(owner: Slab): void {
   if (--owner.live > 0) return
@@ -87,7 +106,7 @@ export function endStretch(owner: Slab): void {
 export function recycle(segments: Uint8Array[]): void {
   const foreign = foreignOf.get(segments)
   for (const segment of segments) {
-    const owner = owners.get(segment.buffer)
+    const owner = segment === lastSegment ? lastOwner : owners.get(segment.buffer)
     if (owner === undefined || foreign?.includes(segment)) continue
     if ('length' in owner) returnLarge(owner)
     else endStretch(owner)

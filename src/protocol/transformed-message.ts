@@ -19,6 +19,9 @@ export class TransformedMessage {
     fin: false,
     rsv: 0,
     chunk: EMPTY,
+    lent: false,
+    lasts: false,
+    placed: false,
     buffer: null,
     base: 0,
     view: null,
@@ -26,9 +29,11 @@ export class TransformedMessage {
     start: 0,
     end: 0,
     frameBytes: 0,
+    remaining: 0,
     first: false,
     last: true,
     ascii: false,
+    maskKey: 0,
   }
   #max = 0
   #bytes = 0

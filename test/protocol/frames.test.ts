@@ -2,6 +2,7 @@ import { test } from 'tap'
 import { FrameDecoder } from '../../src/protocol/frame-decoder.js'
 import { FrameEncoder } from '../../src/protocol/frame-encoder.js'
 import { Opcode, type Role } from '../../src/protocol/opcode.js'
+import { unmask } from '../../src/protocol/unmask.js'
 import {
   BINARY,
   buildFrame,
@@ -358,6 +359,31 @@ void test('the decoder reports pieces: where the payload lies, first and last, a
       [2, false, 0, '0123', false, false, 10],
       [2, false, 0, '456789', false, true, 10],
     ])
+  }
+  t.end()
+})
+
+void test('a long part of a masked frame is unmasked when it is asked for, and a whole frame at once', t => {
+  for (const [bytes, at] of [
+    [4096, []],
+    [20_000, []],
+    [20_000, [5000]],
+    [20_000, [10, 13_000]],
+  ] as const) {
+    const payload = NOISE.subarray(0, bytes)
+    const decoder = new FrameDecoder('server')
+    const found: Uint8Array[] = []
+    for (const chunk of cutAt(fromPeer('server', { opcode: BINARY, payload }), at)) {
+      decoder.feed(chunk)
+      while (decoder.next()) {
+        const { piece } = decoder
+        t.equal(piece.maskKey !== 0, at.length > 0 && piece.end - piece.start >= 4096)
+        unmask(piece)
+        t.equal(piece.maskKey, 0)
+        found.push(piece.chunk.slice(piece.start, piece.end))
+      }
+    }
+    t.ok(same(concat(found), payload), `${bytes} bytes cut at ${at.join(', ')}`)
   }
   t.end()
 })
