@@ -4,8 +4,13 @@
 
 type Latin1Slice = (this: Uint8Array, start: number, end: number) => string
 
-const nativeSlice = (globalThis as { Buffer?: { prototype: { latin1Slice?: Latin1Slice } } }).Buffer
-  ?.prototype.latin1Slice
+interface NativeBuffer {
+  readonly prototype: { readonly latin1Slice?: Latin1Slice }
+  from(text: string, encoding: 'latin1'): Uint8Array
+}
+
+const native = (globalThis as { Buffer?: NativeBuffer }).Buffer
+const nativeSlice = native?.prototype.latin1Slice
 
 // Far below the number of arguments a call may have in any engine.
 const PIECE = 4096
@@ -25,9 +30,13 @@ export const decodeLatin1: (bytes: Uint8Array, start: number, end: number) => st
     ? decodeLatin1Portably
     : (bytes, start, end) => (start === end ? '' : nativeSlice.call(bytes, start, end))
 
-/** Encodes a text whose characters are all below U+0100, as the checks before it have made sure. */
-export function encodeLatin1(text: string): Uint8Array {
+/** Encodes a text whose characters are all below U+0100, without the help of the platform. */
+export function encodeLatin1Portably(text: string): Uint8Array {
   const bytes = new Uint8Array(text.length)
   for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i)
   return bytes
 }
+
+/** Encodes a text whose characters are all below U+0100, as the checks before it have made sure. */
+export const encodeLatin1: (text: string) => Uint8Array =
+  native === undefined ? encodeLatin1Portably : text => native.from(text, 'latin1')

@@ -16,9 +16,10 @@ import {
 } from '../handshake/index.js'
 import { agreedDeflate } from './compression.js'
 import { ConnectionError } from './connection-error.js'
+import { isLending } from './lent-reads.js'
 import type { Hop, Refusal } from './redirect.js'
 import { discard } from './stream-events.js'
-import { disown, own, ownerOf, release, type StreamOwner } from './stream-owner.js'
+import { own, ownerOf, release, type StreamOwner } from './stream-owner.js'
 
 /** A server's acceptance: what was agreed, what it said, and the bytes behind its head. */
 export interface Opened {
@@ -26,7 +27,8 @@ export interface Opened {
   /** How messages may be compressed; null for not at all. */
   readonly deflate: DeflateAgreement | null
   readonly head: ResponseHead
-  readonly rest: Uint8Array
+  /** It grows as long as nobody else owns the stream. */
+  rest: Uint8Array
 }
 
 /** A server's word that the connection is to be had elsewhere. */
@@ -60,6 +62,7 @@ export class ClientHandshake implements StreamOwner {
   #resolve!: (answer: Opened | Redirected) => void
   #reject!: (error: Error) => void
   #lastError: Error | undefined
+  #opened: Opened | null = null
   #refused: { readonly head: ResponseHead; readonly body: ResponseBody; readonly why: Refusal } | null = null
 
   /** @throws InvalidHeadError when a limit makes no sense. */
@@ -78,7 +81,7 @@ export class ClientHandshake implements StreamOwner {
     return new HandshakeError(code, { ...details, response: { status, reason, headers, body: body.bytes } })
   }
 
-  /** Starts; the stream is left paused, and nobody's, when it was opened, and destroyed otherwise. */
+  /** Starts; the stream is kept until somebody takes it when it was opened, and destroyed otherwise. */
   readonly start = (
     resolve: (answer: Opened | Redirected) => void,
     reject: (error: Error) => void,
@@ -91,6 +94,8 @@ export class ClientHandshake implements StreamOwner {
     if (stream.destroyed || stream.readableEnded) {
       process.nextTick(() => this.ended())
     } else {
+      // One that lends what it reads was paused.
+      stream.resume()
       stream.write(this.#exchange.bytes)
       this.#exchange.onSent()
     }
@@ -99,13 +104,19 @@ export class ClientHandshake implements StreamOwner {
 
   received(chunk: Uint8Array): void {
     const stream = this.#stream
+    if (this.#opened !== null) {
+      this.#opened.rest = Buffer.concat([this.#opened.rest, chunk])
+      return
+    }
     try {
       const answer = this.#receive(chunk)
       // Whoever heard of the answer may have given up.
       if (answer === null || ownerOf(stream) !== this) return
-      disown(stream)
       if ('next' in answer) this.#giveUp()
-      else stream.pause()
+      else {
+        this.#opened = answer
+        if (!isLending(stream)) stream.pause()
+      }
       this.#resolve(answer)
     } catch (error) {
       this.#fail(error as Error)
@@ -113,6 +124,8 @@ export class ClientHandshake implements StreamOwner {
   }
 
   ended(): void {
+    // Who takes the stream over sees that.
+    if (this.#opened !== null) return
     const cause = this.#lastError ?? this.#stream.errored ?? null
     const details = cause === null ? {} : { cause }
     this.#fail(this.refusal ?? new ConnectionError('WS_HANDSHAKE_ENDED', this.#exchange.peer, details))

@@ -99,14 +99,14 @@ export async function connect(url: string | URL, options: ConnectOptions = {}): 
     compress,
     handshakeTimeoutMs,
   })
-  const { agreement, deflate, head, rest } = opened
+  const { agreement, deflate, head } = opened
   const peer = peerName(hop.target)
   const origin = { role: 'client', url: hop.target.href, peer, agreement, deflate, head } as const
   const socket = new Socket(stream, origin, settings)
   socket.onMessage = options.onMessage ?? null
   closeOnAbort(socket, options.signal)
   // After the microtasks: frames that came with the 101 wait until the caller has the socket and can answer them.
-  process.nextTick(() => socket.start(rest))
+  process.nextTick(() => socket.start(opened.rest))
   return socket
 }
 

@@ -12,7 +12,7 @@
 // A step cleans up after itself when it fails (phase.ts); what an earlier step made is destroyed here. Every socket keeps
 // a listener that ignores errors from the moment it exists, so no error, however late, can crash the process.
 
-import { Socket } from 'node:net'
+import { connect as netConnect, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { startGate } from './connect-gate.js'
 import { ConnectionError, type ConnectionErrorCode } from './connection-error.js'
@@ -20,6 +20,7 @@ import { type DialOptions, type DialSettings, resolveDialOptions } from './dial-
 import { startTls } from './dial-tls.js'
 import { startRace } from './happy-eyeballs.js'
 import { ipFamily } from './ip-family.js'
+import { connectLending } from './lent-reads.js'
 import { interleaveFamilies, startLookup } from './lookup.js'
 import { startOwnConnection } from './own-connection.js'
 import { type PhaseLimits, runPhase } from './phase.js'
@@ -79,16 +80,22 @@ export const dial = (target: Target, options: DialOptions = {}): Promise<Dialed>
   }
 }
 
+/** What only `connect()` asks for. */
+export interface DialedFor {
+  /** Asks to wait until nobody else is connecting to the same address (connect-gate.ts); gets how to let others. */
+  readonly onGate?: ((leave: () => void) => void) | undefined
+  /** Whether the socket will have an owner (stream-owner.ts), so that it may lend what it reads. */
+  readonly owned?: boolean
+}
+
 /**
  * The same with settings that were checked before.
- *
- * @param onGate asks to wait until nobody else is connecting to the same address (connect-gate.ts); gets how to let others.
  */
 export const dialWith = async (
   target: Target,
   settings: DialSettings,
   through: DialOptions['proxy'],
-  onGate?: (leave: () => void) => void,
+  { onGate, owned = false }: DialedFor = {},
 ): Promise<Dialed> => {
   const proxies = resolveProxies(through, target, process.env)
   const first: Peer = proxies[0] ?? target
@@ -98,7 +105,10 @@ export const dialWith = async (
     const names = gateNames(target, proxies.length === 0 ? addresses.value : [])
     onGate((await runPhase(limits, startGate(names))).value)
   }
-  const tcp = await connect(first, target, settings, addresses.value)
+  // TLS and proxies read as they like, and so does whoever connects instead of Node.
+  const isPlain = proxies.length === 0 && !target.secure && settings.netConnect === netConnect
+  const how = owned && isPlain ? connectLending(netConnect) : settings.netConnect
+  const tcp = await connect(first, target, settings, how, addresses.value)
   let stream = tcp.value
   let [proxyMs, tlsMs] = [0, 0]
   try {
@@ -160,9 +170,10 @@ const connect = (
   peer: Peer,
   target: Target,
   settings: DialSettings,
+  how: DialSettings['netConnect'],
   addresses: readonly string[],
 ): Promise<Taken<Duplex>> => {
-  const { createConnection, netConnect, tcp, attemptDelayMs, clock } = settings
+  const { createConnection, tcp, attemptDelayMs, clock } = settings
   const limits = phaseLimits(settings, 'WS_CONNECT_TIMEOUT', settings.connectTimeoutMs, peerName(peer))
   if (createConnection !== undefined) return runPhase(limits, startOwnConnection(target, createConnection))
   const { socketPath, port } = peer
@@ -172,7 +183,7 @@ const connect = (
       ? addresses.map(host => ({ host, port, ...tcp, allowHalfOpen: true }))
       : [{ path: socketPath, allowHalfOpen: true }]
   return runPhase<Socket>(limits, (resolve, reject) =>
-    startRace({ candidates, connect: netConnect, attemptDelayMs, clock }, resolve, cause =>
+    startRace({ candidates, connect: how, attemptDelayMs, clock }, resolve, cause =>
       reject(new ConnectionError('WS_CONNECT_FAILED', peerName(peer), { cause })),
     ),
   )

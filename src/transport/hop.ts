@@ -58,7 +58,7 @@ export async function openHop(
     const how = first
       ? settings.dial
       : { ...settings.dial, tls: tlsSettings(hop.tls, options.insecure === true) }
-    const { socket: stream } = await dialWith(hop.target, how, options.proxy, onGate)
+    const { socket: stream } = await dialWith(hop.target, how, options.proxy, { onGate, owned: true })
     try {
       const step = new HandshakeStep(stream, hop, settings, judge)
       const { signal } = options
@@ -163,7 +163,8 @@ class HandshakeStep {
 
   /** Whoever hears of an answer finds its cookies in the store. */
   #whenOffered(settle: () => void): void {
-    if (this.#offering === null) settle()
-    else void this.#offering.then(settle)
+    if (this.#offering === null) return settle()
+    this.#stream.pause()
+    void this.#offering.then(settle)
   }
 }

@@ -1,10 +1,9 @@
 // Strategy: where messages go: to the user's callback, synchronously; to a reader that waits; or to the inbox, and when that
 // is full the wire stops reading. A callback that throws has said that it cannot go on: the connection is closed with
 // 1011 and the error goes the way of every uncaught error, from wherever the message came.
-import { type Message, ProtocolViolation } from '../protocol/index.js'
-import { ConnectionError } from './connection-error.js'
+import type { Message } from '../protocol/index.js'
 import { Inbox } from './inbox.js'
-import { NotConnectedError } from './not-connected-error.js'
+import { isLost } from './loss-error.js'
 import { throwLater } from './throw-later.js'
 
 /** What the way of a message depends on. */
@@ -26,11 +25,7 @@ export interface IncomingSource {
 export function watchRejection(result: Promise<unknown>, abandon: () => void): void {
   result.catch((error: unknown) => {
     abandon()
-    const lost =
-      error instanceof ConnectionError ||
-      error instanceof NotConnectedError ||
-      error instanceof ProtocolViolation
-    if (!lost) throwLater(error)
+    if (!isLost(error)) throwLater(error)
   })
 }
 

@@ -1,4 +1,6 @@
+import { ProtocolViolation } from '../protocol/index.js'
 import { ConnectionError } from './connection-error.js'
+import { NotConnectedError } from './not-connected-error.js'
 
 /** How a connection ended that did not end cleanly. */
 export interface Loss {
@@ -11,6 +13,10 @@ export interface Loss {
   /** Whether this side had not sent a Close frame. */
   readonly open: boolean
 }
+
+/** What only says that the connection is gone, which `closed` tells as well. */
+export const isLost = (error: unknown): boolean =>
+  error instanceof ConnectionError || error instanceof NotConnectedError || error instanceof ProtocolViolation
 
 /** The error that tells of it. */
 export function lossError(peer: string, { cause, limitMs, terminated, open }: Loss): ConnectionError {

@@ -8,7 +8,7 @@ import type { Duplex } from 'node:stream'
 import type { PerMessageDeflate } from '../extensions/index.js'
 import type { ExtensionOffer } from '../handshake/index.js'
 import type { MessageTransform, PreparedMessage } from '../protocol/index.js'
-import { ownerOf, type StreamOwner } from './stream-owner.js'
+import { type NextRead, ownerOf, read, type StreamOwner } from './stream-owner.js'
 
 /** Who goes on with a connection that was at rest. */
 export interface Sleeper {
@@ -117,6 +117,11 @@ export class RestingSocket implements StreamOwner {
 
   received(chunk: Uint8Array): void {
     this.#wake().received(chunk)
+  }
+
+  read(memory: Uint8Array, bytes: number, lent: boolean): NextRead {
+    this.#wake()
+    return read(this.stream, memory, bytes, lent)
   }
 
   ended(): void {

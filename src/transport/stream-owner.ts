@@ -4,10 +4,21 @@
 // that into a slow and large one.
 import type { Duplex } from 'node:stream'
 
+/**
+ * What the next bytes had better be read into: memory that is `lent`; memory that will be the reader's `own`, since much of what
+ * came had to last; or this.
+ */
+export type NextRead = 'lent' | 'own' | Uint8Array
+
 /** Who is told what a stream does. */
 export interface StreamOwner {
   /** Bytes came; they are the owner's. */
   received(chunk: Uint8Array): void
+  /**
+   * So many bytes came in this memory. When it was `lent` it will be written over when this returns. Who has no such method
+   * is given a copy.
+   */
+  read?(memory: Uint8Array, bytes: number, lent: boolean): NextRead
   /** The other side has ended its own. */
   ended(): void
   failed(error: Error): void
@@ -62,6 +73,15 @@ export function isOwned(stream: Duplex): stream is Owned {
 /** Who is told now. */
 export function ownerOf(stream: Duplex): StreamOwner {
   return isOwned(stream) ? stream[OWNER]! : nobody
+}
+
+/** Tells the owner of bytes, see `StreamOwner.read`. */
+export function read(stream: Duplex, memory: Uint8Array, bytes: number, lent: boolean): NextRead {
+  const owner = ownerOf(stream)
+  if (owner.read !== undefined) return owner.read(memory, bytes, lent)
+  const chunk = memory.subarray(0, bytes)
+  owner.received(lent ? Buffer.from(chunk) : chunk)
+  return 'lent'
 }
 
 // A listener before ours may have brought about that there is no owner any more.

@@ -51,6 +51,20 @@ const SECURE_BY_SCHEME: Readonly<Record<string, boolean>> = {
  */
 export const parseTarget = (url: string | URL): Target => {
   const text = String(url)
+  if (text === lastText) return lastTarget!
+  const target = parseText(text)
+  // Who connects again, or often, has the same text. A password is not kept.
+  if (target.authorization === null) {
+    lastText = text
+    lastTarget = target
+  }
+  return target
+}
+
+let lastText: string | null = null
+let lastTarget: Target | null = null
+
+const parseText = (text: string): Target => {
   if (/\p{Cc}/u.test(text)) throw badUrl('it contains a control character')
   const unix = /^ *(wss?)\+unix:/i.exec(text)
   if (unix) return unixTarget(unix[1].length === 3, text.slice(unix[0].length).trimEnd())
@@ -58,8 +72,10 @@ export const parseTarget = (url: string | URL): Target => {
   const secure = SECURE_BY_SCHEME[parsed.protocol]
   if (secure === undefined) throw badUrl(`its scheme is ${parsed.protocol} and not ws: or wss:`)
   const authorization = basicAuthorization(parsed)
-  parsed.protocol = secure ? 'wss:' : 'ws:'
-  parsed.username = parsed.password = ''
+  // Each of these parses all of it anew.
+  const scheme = secure ? 'wss:' : 'ws:'
+  if (parsed.protocol !== scheme) parsed.protocol = scheme
+  if (authorization !== null) parsed.username = parsed.password = ''
   return {
     secure,
     hostname: parsed.hostname.replace(/^\[(.*)\]$/, '$1'),

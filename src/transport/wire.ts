@@ -4,10 +4,10 @@
 //   stream 'data' ─▶ connection.receive ─▶ nextEvent() until null, or until reading is paused ─▶ handler
 //   handler sends ─▶ connection ─▶ takeOutput() ─▶ stream.write
 //
-// Output is gathered: the first send of an idle tick is written at once, so a lone message never waits; what follows in
-// the same tick leaves in one write at its end, or once it is much, and so does everything sent while a chunk's events are
-// handled. While the stream is full, output stays in the Connection, where pongs are bounded. An extension may still be busy with
-// a message when its turn comes: `wake` goes on. What the Connection owes is settled after every step, with one deadline.
+// Output is gathered: the first send of an idle tick is written at once, so a lone message never waits; what follows in the same
+// tick leaves in one write at its end, or once it is much, and so does all that is sent while a chunk's events are handled. While
+// the stream is full, output stays in the Connection, where pongs are bounded. An extension may still be busy with a message when its
+// turn comes: `wake` goes on. What the Connection owes is settled after every step, with one deadline.
 import type { Duplex } from 'node:stream'
 import type { Connection } from '../protocol/index.js'
 import type { Clock } from './clock.js'
@@ -15,7 +15,7 @@ import { Deadline } from './deadline.js'
 import type { InFlight } from './in-flight.js'
 import { Output } from './output.js'
 import { isQuiet, swallowErrors } from './stream-events.js'
-import { own, release, type StreamOwner } from './stream-owner.js'
+import { type NextRead, own, release, type StreamOwner } from './stream-owner.js'
 import { throwLater } from './throw-later.js'
 import type { WireHandler } from './wire-handler.js'
 
@@ -26,6 +26,8 @@ export class Wire implements StreamOwner {
   readonly #connection: Connection
   readonly #handler: WireHandler
   #bytesReceived = 0
+  /** Where the next bytes are read to, when that is where they stay. */
+  #place: Uint8Array | null = null
   #reading = true
   #pulling = false
   /** What is sent leaves at the end of this tick. */
@@ -120,12 +122,7 @@ export class Wire implements StreamOwner {
     }
   }
 
-  /**
-   * The stream was given bytes that it still holds, while there was no wire.
-   *
-   * @param frames - how many frames they are.
-   * @returns to be called when the stream is done with them.
-   */
+  /** The stream was given so many frames while there was no wire, and holds them. @returns to be called when it is done with them. */
   takeOver(frames: number): (error: Error | null | undefined) => void {
     return this.#output.takeOver(frames)
   }
@@ -170,6 +167,17 @@ export class Wire implements StreamOwner {
     this.#pull()
   }
 
+  read(memory: Uint8Array, bytes: number, lent: boolean): NextRead {
+    const connection = this.#connection
+    this.#bytesReceived += bytes
+    if (memory === this.#place) connection.receivePlaced(memory, bytes)
+    else connection.receive(memory.subarray(0, bytes), lent)
+    this.#pull()
+    const lasts = connection.giveBack()
+    this.#place = connection.place
+    return this.#place ?? (lasts ? 'own' : 'lent')
+  }
+
   ended(): void {
     if (this.#mustWait('end')) return
     this.#connection.receiveEnd()
@@ -189,6 +197,8 @@ export class Wire implements StreamOwner {
 
   readonly #onTick = (): void => {
     this.#tick = false
+    // A lone message has left.
+    if (this.#connection.pendingBytes === 0 && this.#connection.shutdown === 'none') return
     this.#write(false)
     this.#settle()
   }

@@ -1,6 +1,11 @@
 import t from 'tap'
 import { HeadReader, headerValue, headerValues, InvalidHeadError } from '../../src/handshake/index.js'
-import { decodeLatin1, decodeLatin1Portably } from '../../src/handshake/latin1.js'
+import {
+  decodeLatin1,
+  decodeLatin1Portably,
+  encodeLatin1,
+  encodeLatin1Portably,
+} from '../../src/handshake/latin1.js'
 import {
   bytes,
   code,
@@ -284,7 +289,7 @@ t.test('throws at once for limits that make no sense', async t => {
   t.throws(() => HeadReader.forResponse({ toString: 1 } as object), InvalidHeadError)
 })
 
-t.test('decodes latin1 the same with and without the help of the platform', async t => {
+t.test('decodes and encodes latin1 the same with and without the help of the platform', async t => {
   const data = Uint8Array.from({ length: 10_000 }, (_, i) => i)
   for (const [start, end] of [
     [0, 256],
@@ -295,5 +300,8 @@ t.test('decodes latin1 the same with and without the help of the platform', asyn
   ] as const) {
     t.equal(decodeLatin1(data, start, end), decodeLatin1Portably(data, start, end))
     t.equal(decodeLatin1(data, start, end), text(data.subarray(start, end)))
+    const encoded = encodeLatin1(decodeLatin1(data, start, end))
+    t.same(Buffer.from(encoded), Buffer.from(data.subarray(start, end)))
+    t.same(Buffer.from(encoded), Buffer.from(encodeLatin1Portably(decodeLatin1Portably(data, start, end))))
   }
 })
