@@ -65,6 +65,9 @@ export type FrameObject = TextFrame | BinaryFrame | PingPongFrame | CloseRequest
  */
 export type Frame = FrameObject | PreparedMessage | string | Bytes
 
+/** A whole message as it is. */
+export type ShortFrame = string | ArrayBufferView
+
 /** A frame that was looked at. */
 export type CheckedFrame = FrameObject
 
@@ -100,6 +103,10 @@ export function checkFrame(frame: Frame): CheckedFrame {
   else checkFragment(frame as FragmentFrame)
   return frame
 }
+
+/** True for a frame that needs no look: a string, or a view of bytes. */
+export const isShort = (frame: Frame): frame is ShortFrame =>
+  typeof frame === 'string' || ArrayBuffer.isView(frame)
 
 /** True for a message whose parts come from an iterable. */
 export function isStreamed(

@@ -11,7 +11,7 @@ import type { EventStream } from './events.js'
 import { FrameEncodeError } from './frame-encode-error.js'
 import { HandedBack } from './handed-back.js'
 import { InvalidFrameError } from './invalid-frame-error.js'
-import { type CheckedFrame, checkFrame, type CloseRequest, type Frame } from './frame.js'
+import { type CheckedFrame, checkFrame, type CloseRequest, type Frame, isShort } from './frame.js'
 import type { Session } from './session.js'
 import type { ProcessSettings } from './start-options.js'
 import { WaitingFrames } from './waiting-frames.js'
@@ -97,6 +97,17 @@ export class Outbox {
   /** Sends a frame of the user's. @returns whether it was accepted and there is room for more. */
   write(frame: Frame, first = false): boolean {
     flushBroadcasts()
+    const open = this.#host.session()
+    // Nearly always there is no need to make a frame of it, and nobody who would want to see one.
+    if (
+      open?.ready === true &&
+      isShort(frame) &&
+      !this.#events.wants('frame-out') &&
+      open.writeShort(frame)
+    ) {
+      this.#accepted++
+      return !open.full
+    }
     const checked = checkFrame(frame)
     const session = this.#session(checked, first)
     if (this.#put(session, checked)) return !session!.full
@@ -147,7 +158,7 @@ export class Outbox {
       })
       return sent
     })
-    const kept = session.takeKept()
+    const kept = session.early.take()
     if (kept.length > 0 && session.takesMessages) this.writeAll(kept)
   }
 

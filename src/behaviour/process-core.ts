@@ -210,7 +210,7 @@ export class ProcessCore implements CallbacksHost, Recipient, WorksHost {
     const { session } = this.works.cycle
     // It may be about to close, but has not yet.
     if (session === null || !session.open) return false
-    if (!session.ready) return session.keep(batch.messages)
+    if (!session.ready) return session.early.keep(batch.messages)
     return session.takesMessages && this.works.outbox.writeAll(batch.messages)
   }
 

@@ -1,12 +1,13 @@
 // Strategy: one open connection of a process, from the 101 to the end of the stream. It sends frames and keeps account of
 // those that the operating system has not taken. Everything is synchronous: a reply costs no promise.
-import { PreparedMessage, ProtocolViolation, UsageError } from '../protocol/index.js'
+import { PreparedMessage, UsageError } from '../protocol/index.js'
 import { ConnectionError } from '../transport/connection-error.js'
-import { NotConnectedError } from '../transport/not-connected-error.js'
+import { isLost } from '../transport/loss-error.js'
 import type { Payload, PayloadParts } from '../transport/payload.js'
 import { quiet } from '../transport/send-queue.js'
 import type { Socket } from '../transport/socket.js'
 import type { DropPolicy } from './drop-policy.js'
+import { EarlyMessages } from './early-messages.js'
 import { FrameEncodeError } from './frame-encode-error.js'
 import {
   type BinaryFrame,
@@ -14,6 +15,7 @@ import {
   type CheckedFrame,
   frameBytes,
   isStreamed,
+  type ShortFrame,
   type TextFrame,
 } from './frame.js'
 import { InvalidFrameError } from './invalid-frame-error.js'
@@ -21,13 +23,6 @@ import type { Keepalive } from './keepalive.js'
 import { Unsent } from './unsent.js'
 
 const ignore = (): void => {}
-/** How much is kept for one that is not ready, and what a message counts besides its bytes. */
-const MAX_EARLY_BYTES = 1024 * 1024
-const EARLY_BYTES = 64
-
-/** What only says that the connection is gone. */
-export const isLost = (error: unknown): boolean =>
-  error instanceof ConnectionError || error instanceof NotConnectedError || error instanceof ProtocolViolation
 
 /** One open connection of a process. */
 export class Session {
@@ -47,8 +42,7 @@ export class Session {
   paused = false
   readonly #unsent = new Unsent()
   /** Messages to a group that came before it was ready. */
-  #early: PreparedMessage[] | null = null
-  #earlyBytes = 0
+  readonly early: EarlyMessages = new EarlyMessages()
   /** Messages in parts that have not ended, and those that wait for their turn behind them (5.4). */
   readonly #streams = new Set<CheckedFrame>()
   /** How many bytes of those are known. */
@@ -102,24 +96,6 @@ export class Session {
     return this.ready && this.open && (this.#streams.size > 0 || !this.socket.outgoing.sendingFragments)
   }
 
-  /** Keeps messages to a group until `handleConnect` is done. @returns false when there are too many. */
-  keep(messages: readonly PreparedMessage[]): boolean {
-    const bytes = messages.reduce((sum, { payload }) => sum + EARLY_BYTES + payload.length, this.#earlyBytes)
-    if (bytes > MAX_EARLY_BYTES) return false
-    this.#earlyBytes = bytes
-    this.#early ??= []
-    this.#early.push(...messages)
-    return true
-  }
-
-  /** What was kept; nobody else gets it. */
-  takeKept(): readonly PreparedMessage[] {
-    const early = this.#early ?? []
-    this.#early = null
-    this.#earlyBytes = 0
-    return early
-  }
-
   /** The stream has frames of this connection that it was given before there was a session. */
   takeOver(frames: readonly CheckedFrame[]): (error: Error | null | undefined) => void {
     const { outgoing } = this.socket
@@ -145,6 +121,18 @@ export class Session {
       // The end of a message whose beginning was dropped is dropped where there is room, too.
     } else if (fate === 'drop' && waiting > 0) this.#full = true
     return fate === 'drop'
+  }
+
+  /** Sends a string or bytes as they are. @returns false where a frame has to be made of them, which may be accepted. */
+  writeShort(data: ShortFrame): boolean {
+    const { outgoing } = this.socket
+    if (this.#drops !== null || this.#streams.size > 0 || outgoing.sendingFragments) return false
+    if (!outgoing.write(data)) {
+      if (!this.open) return false
+      this.#full = true
+    }
+    this.#unsent.add(data, outgoing.position)
+    return true
   }
 
   /**
@@ -179,11 +167,7 @@ export class Session {
 
   /** What never got to the operating system, in order. */
   unsent(): readonly CheckedFrame[] {
-    return [
-      ...this.#unsent.rest(),
-      ...this.#streams,
-      ...(this.#early ?? []).map(message => checkFrame(message)),
-    ]
+    return [...this.#unsent.rest(), ...this.#streams, ...this.early.kept.map(message => checkFrame(message))]
   }
 
   #mustWait(frame: CheckedFrame): boolean {

@@ -1,11 +1,11 @@
-import type { CheckedFrame } from './frame.js'
+import { type CheckedFrame, checkFrame, type ShortFrame } from './frame.js'
 
 /**
  * Frames that the socket accepted, until the operating system has taken the last byte of each. What is left when the
  * connection ends never got there, or not whole.
  */
 export class Unsent {
-  #frames: CheckedFrame[] = []
+  #frames: (CheckedFrame | ShortFrame)[] = []
   #positions: number[] = []
   #head = 0
   #done = 0
@@ -16,7 +16,7 @@ export class Unsent {
   }
 
   /** A frame has left once so many of all that were sent have. */
-  add(frame: CheckedFrame, position: number): void {
+  add(frame: CheckedFrame | ShortFrame, position: number): void {
     // A message in parts is known to be whole only later: it may be written already.
     if (position <= this.#done) return
     if (this.#frames.length > 0) {
@@ -48,6 +48,6 @@ export class Unsent {
 
   /** What never got to the operating system, in order. */
   rest(): readonly CheckedFrame[] {
-    return this.#frames.slice(this.#head)
+    return this.#frames.slice(this.#head).map(frame => checkFrame(frame))
   }
 }
