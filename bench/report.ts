@@ -21,14 +21,24 @@ export interface Cell {
   readonly unit?: string
 }
 
-/** `close`: the median missed the target, but the target lies within the quartiles. */
-export type Verdict = 'met' | 'close' | 'missed' | 'no target'
+/** `barely` and `close`: the median meets the target, or misses it, but the target lies within the quartiles. */
+export type Verdict = 'met' | 'barely' | 'close' | 'missed' | 'no target'
 
-const marks: Readonly<Record<Verdict, string>> = { met: '✓', close: '≈', missed: '✗', 'no target': ' ' }
+/** How verdicts are shown. */
+export const marks: Readonly<Record<Verdict, string>> = {
+  met: '✓',
+  barely: '✓≈',
+  close: '≈',
+  missed: '✗',
+  'no target': '',
+}
+
+/** Whether a target was met, however narrowly. */
+export const isMet = (verdict: Verdict): boolean => verdict === 'met' || verdict === 'barely'
 
 export function judge(found: Spread, target: number | null): Verdict {
   if (target === null) return 'no target'
-  if (found.median >= target) return 'met'
+  if (found.median >= target) return found.low >= target ? 'met' : 'barely'
   return found.high >= target ? 'close' : 'missed'
 }
 
@@ -115,10 +125,11 @@ export function summaryText(cells: readonly Cell[]): string {
   if (judged.length === 0) return ''
   const count = (verdict: Verdict): number => judged.filter(cell => cell.verdict === verdict).length
   const lines = [
-    `${count('met')} of ${judged.length} targets met, ${count('close')} within the noise (≈), ${count('missed')} missed (✗)`,
+    `${count('met') + count('barely')} of ${judged.length} targets met (${count('barely')} of them within the noise, ✓≈), ` +
+      `${count('close')} missed within the noise (≈), ${count('missed')} missed (✗)`,
   ]
   for (const cell of judged) {
-    if (cell.verdict === 'met') continue
+    if (isMet(cell.verdict)) continue
     const found = number(cell.ratios[cell.headline].median)
     lines.push(
       `  ${marks[cell.verdict]} ${cell.group}; ${cell.row}; ${cell.column}: ${found}, wanted ${cell.target}`,

@@ -2,7 +2,7 @@
 // is in one of two tables: rivals, which do the same work, and floors, which do less of it. Each target that was not met is in a
 // third, and memory in a fourth. Lines are put together by row and rival, and nothing is left out.
 import type { Cell } from '../report.js'
-import { ours } from '../report.js'
+import { isMet, ours } from '../report.js'
 import { isFloor } from './contestants.js'
 import { amountText, ratioText, targetText } from './number.js'
 import type { BenchResult, ResultFile } from './result-file.js'
@@ -56,7 +56,7 @@ function missedRows(benches: Benches): { readonly rows: string[][]; readonly all
     for (const cell of cellsOf(result)) {
       if (cell.target === null) continue
       all++
-      if (cell.verdict === 'met') continue
+      if (isMet(cell.verdict)) continue
       const where = [cell.group, cell.row, cell.column].map(plain).join('; ')
       const found = ratioText(cell.ratios[cell.headline].median) + (cell.verdict === 'close' ? ' ≈' : '')
       rows.push([bench, where, plain(cell.headline), found, `≥${targetText(cell.target)}`])

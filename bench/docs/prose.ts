@@ -37,8 +37,8 @@ of its own, for a call of some nanoseconds cannot be measured from outside. Thei
 slot, in an order that changes from round to round, so a slow moment of the machine hits all. A ratio is taken inside each round.
 What is shown is the median of the rounds, with the quartiles in parentheses: half of the rounds lie between them.`,
     `In the tables, \`112 ns\` is what one operation took, and \`5.31× (5.22–5.40)\` below it says that sansocket was 5.31 times as
-fast as this contestant; below 1 it was slower. \`≥5 ✓\` is a target that was met, \`≈\` one that lies within the quartiles above
-a median that misses it, \`✗\` one that was missed. What stands in parentheses as a contestant is a part nobody can do without,
+fast as this contestant; below 1 it was slower. \`≥5 ✓\` is a target that was met, \`✓≈\` one that was met and lies within the
+quartiles, \`≈\` one that was missed and lies within them, \`✗\` one that was missed. What stands in parentheses as a contestant is a part nobody can do without,
 or was taken out of everybody's time. Ratios carry over from machine to machine better than times do. More about each bench, and
 about what favours whom, is in [bench/README.md](../bench/README.md).`,
   ]
@@ -48,8 +48,8 @@ about what favours whom, is in [bench/README.md](../bench/README.md).`,
 /** What the figures do not say by themselves. */
 export const caveats = `- Several messages of a tick are much cheaper here since they leave in one write, and \`ws\` makes a system call for each. A
 message that is alone costs its system call, and there nobody is far ahead.
-- Quartiles are those of rounds. Each contestant is one process with one connection, so what differs from process to process is not
-in them: the same work in \`send\`, \`growth\` and \`runtimes\` shows how much that can be.
+- Quartiles are those of rounds. In \`send\`, \`receive\`, \`handshake\`, \`growth\` and \`runtimes\` every process is started three times and
+has a third of the rounds each time, so what differs from process to process is within the quartiles.
 - Where the neutral end does as much as a contestant (a server's handshakes, closed loops, larger messages, where the operating
 system copies most of the time), differences come out smaller than they are, and the raw socket need not be the fastest.
 - Texts are ASCII. No tick sends more than 8 MiB, so at 1 MiB it is 8 messages and not a hundred. Compression is not used; keepalive

@@ -1,13 +1,11 @@
 // Strategy: one line of a table for each cell, one column for each contestant: what it took, and below that how many times as
 // fast ours was. So a table grows downwards with sizes, and sideways only with contestants. Long ones are folded.
-import type { Cell, Verdict } from '../report.js'
-import { ours } from '../report.js'
+import type { Cell } from '../report.js'
+import { marks, ours } from '../report.js'
 import type { Retained } from '../retain.js'
 import { isFloor, isOverhead } from './contestants.js'
 import { amountText, ratioText, targetText } from './number.js'
 import { namesOf, unique, type View } from './view.js'
-
-const marks: Readonly<Record<Verdict, string>> = { met: ' ✓', close: ' ≈', missed: ' ✗', 'no target': '' }
 
 /** A table of more lines is folded. */
 const FOLDED = 16
@@ -77,7 +75,7 @@ export function groupTable({ cells, unit, operation }: View): string {
     })
     const { target, headline, verdict } = cell
     const beside = headlines.length > 1 ? ` ${plain(headline)}` : ''
-    const wanted = target === null ? '' : `≥${targetText(target)}×${beside}${marks[verdict]}`
+    const wanted = target === null ? '' : `≥${targetText(target)}×${beside} ${marks[verdict]}`
     return [row, columns.length > 1 ? plain(cell.column) : '', ...values, wanted]
   })
   const wanted = headlines.length === 1 ? `wanted beside ${plain(headlines[0])}` : 'wanted'

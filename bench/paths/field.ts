@@ -61,6 +61,18 @@ export class Field {
   }
 }
 
+/** Starts a field in which everybody has one connection. */
+export async function joinedField(side: Side, entries: readonly Entry[]): Promise<Field> {
+  const field = await Field.start(side, entries)
+  try {
+    for (const one of field.contestants) await field.join(one, 1)
+    return field
+  } catch (error) {
+    field.stop()
+    throw error
+  }
+}
+
 /** What a contestant does for some iterations: by its own clock, or in processor time. */
 export function runner(
   contestant: Contestant,
@@ -93,6 +105,49 @@ export function race(
 /** Slots that the trip to another process does not matter in. */
 export const longer = (pace: Pace): Pace => ({ ...pace, slotMs: pace.slotMs * 6 })
 
+/** Something that is timed, in processes that are started anew now and then. */
+export interface Trial {
+  readonly label: string
+  readonly time: (field: Field, pace: Pace) => Promise<Timings>
+}
+
+/** How often all processes are started: how fast one is depends on what it was compiled to, and where its memory came to lie. */
+const STARTS = 3
+
+/** The rounds of each start: as many in all as the pace wants. */
+function roundsOfStarts(rounds: number): number[] {
+  const starts = Math.min(STARTS, rounds)
+  return Array.from({ length: starts }, (_, i) => Math.floor((rounds + i) / starts))
+}
+
+/**
+ * Times everything in each of several starts, in which the contestants are new processes with new connections.
+ *
+ * @returns for each trial what all starts have found.
+ */
+export async function inStarts(
+  open: () => Promise<Field>,
+  pace: Pace,
+  trials: readonly Trial[],
+  progress: (label: string) => void,
+): Promise<Timings[]> {
+  const found = trials.map(() => new Map<string, number[]>())
+  const starts = roundsOfStarts(pace.rounds)
+  for (const [start, rounds] of starts.entries()) {
+    const field = await open()
+    try {
+      for (const [index, { label, time }] of trials.entries()) {
+        progress(`${label}; start ${start + 1} of ${starts.length}`)
+        for (const [name, values] of await time(field, { ...pace, rounds }))
+          found[index].set(name, [...(found[index].get(name) ?? []), ...values])
+      }
+    } finally {
+      field.stop()
+    }
+  }
+  return found
+}
+
 /** What is wanted of one cell. */
 export interface Wanted {
   /** Times as fast as `ws`. */
@@ -103,12 +158,14 @@ export interface Wanted {
   readonly layer?: number | null
 }
 
-/** Three cells of one measurement: beside the peers, beside the raw socket, and the behaviour layer beside the bare API. */
-export function cellsOf(
-  place: Pick<Cell, 'group' | 'row' | 'column' | 'unit'>,
-  timings: Timings,
-  { ws, raw = null, layer = null }: Wanted,
-): Cell[] {
+/** Where a cell is shown. */
+export type Place = Pick<Cell, 'group' | 'row' | 'column' | 'unit'>
+
+/**
+ * Up to four cells of one measurement: beside the peers, beside the raw socket, the behaviour layer beside the bare API, and
+ * beside `ws`.
+ */
+export function cellsOf(place: Place, timings: Timings, { ws, raw = null, layer = null }: Wanted): Cell[] {
   const only = (...pairs: readonly (readonly [string, string])[]): Timings =>
     new Map(pairs.flatMap(([from, to]) => (timings.has(from) ? [[to, timings.get(from)!] as const] : [])))
   const cells = [cellOf({ ...place, headline: names.ws, target: ws }, timings)]
@@ -129,6 +186,10 @@ export function cellsOf(
           target: layer,
         },
         only([ours, 'bare API'], [names.behaviours, ours]),
+      ),
+      cellOf(
+        { ...place, group: `${place.group}: with the behaviour layer`, headline: names.ws, target: null },
+        only([names.ws, names.ws], [names.behaviours, ours]),
       ),
     )
   return cells

@@ -3,9 +3,11 @@
 import type { Bench, Context, Group } from '../bench.js'
 import { measure } from '../measure.js'
 import type { Cell } from '../report.js'
+import type { Kind } from '../sample.js'
 import { sizeName } from '../targets.js'
+import type { Entry } from './contestant.js'
 import { few, names } from './entries.js'
-import { cellsOf, Field, longer, race } from './field.js'
+import { cellsOf, Field, inStarts, joinedField, longer, type Place, race, type Trial } from './field.js'
 import { groupsOf } from './streams.js'
 
 const CONNECTIONS = [1, 10, 100, 1000, 10_000]
@@ -53,62 +55,83 @@ async function byConnections(context: Context, cells: Cell[]): Promise<void> {
   }
 }
 
-async function byMessage(context: Context, cells: Cell[]): Promise<void> {
-  const pace = longer(context.pace)
-  const field = await Field.start('client', few)
-  const others = await Field.start(
-    'client',
-    // The raw socket counts the bytes of whole frames.
-    few.filter(({ name }) => name !== names.raw),
-  )
-  try {
-    for (const one of field.contestants) await field.join(one, 1)
-    for (const one of others.contestants) await others.join(one, 1)
-    for (const kind of ['text', 'binary'] as const) {
-      for (const fragments of FRAGMENTS) {
-        const [group, column] = ['a message of 64 KiB, by its fragments', count('fragment', fragments)]
-        if (!context.wanted(group, kind, column)) continue
-        context.progress(`${group}; ${kind}; ${column}`)
-        const bytes = FRAGMENTED_BYTES
-        const timings = await race(others, pace, 10, (_, iterations) => ({
+/** Something that is timed, and where it is shown. */
+interface Placed extends Trial {
+  readonly place: Place
+}
+
+/** Times those that were asked for, in processes of their own. */
+async function timed(
+  context: Context,
+  entries: readonly Entry[],
+  placed: readonly Placed[],
+): Promise<Cell[]> {
+  const wanted = placed.filter(({ place: { group, row, column } }) => context.wanted(group, row, column))
+  if (wanted.length === 0) return []
+  const open = (): Promise<Field> => joinedField('client', entries)
+  const found = await inStarts(open, longer(context.pace), wanted, context.progress)
+  return wanted.flatMap(({ place }, i) => cellsOf(place, found[i], { ws: null }))
+}
+
+const trial = (group: string, row: string, column: string, time: Trial['time']): Placed => ({
+  place: { group, row, column },
+  label: `${group}; ${row}; ${column}`,
+  time,
+})
+
+const kinds: readonly Kind[] = ['text', 'binary']
+
+function byFragments(context: Context): Promise<Cell[]> {
+  const group = 'a message of 64 KiB, by its fragments'
+  const trials = kinds.flatMap(kind =>
+    FRAGMENTS.map(fragments =>
+      trial(group, `${kind}, received by a client`, count('fragment', fragments), (field, pace) =>
+        race(field, pace, 10, (_, iterations) => ({
           type: 'receive',
           kind,
-          bytes,
+          bytes: FRAGMENTED_BYTES,
           fragments,
           messages: iterations * 10,
-        }))
-        cells.push(...cellsOf({ group, row: `${kind}, received by a client`, column }, timings, { ws: null }))
-      }
-      for (const bytes of SIZES) {
-        const [group, column] = ['a KiB, by the size of its message', sizeName(bytes)]
-        if (!context.wanted(group, kind, column)) continue
-        context.progress(`${group}; ${kind}; ${column}`)
-        const messages = Math.max(1, Math.round(BATCH_BYTES / bytes))
-        const kibs = (messages * bytes) / 1024
-        const received = await race(field, pace, kibs, (_, iterations) => ({
-          type: 'receive',
-          kind,
-          bytes,
-          messages: iterations * messages,
-        }))
-        cells.push(
-          ...cellsOf({ group, row: `${kind}, received by a client`, column }, received, { ws: null }),
-        )
-        const perTick = Math.min(100, messages)
-        const sent = await race(field, pace, (perTick * bytes) / 1024, (_, iterations) => ({
-          type: 'send',
-          kind,
-          bytes,
-          messages: iterations * perTick,
-          perTick,
-        }))
-        cells.push(...cellsOf({ group, row: `${kind}, sent by a client`, column }, sent, { ws: null }))
-      }
-    }
-  } finally {
-    field.stop()
-    others.stop()
-  }
+        })),
+      ),
+    ),
+  )
+  // The raw socket counts the bytes of whole frames.
+  return timed(
+    context,
+    few.filter(({ name }) => name !== names.raw),
+    trials,
+  )
+}
+
+function bySize(context: Context): Promise<Cell[]> {
+  const group = 'a KiB, by the size of its message'
+  const trials = kinds.flatMap(kind =>
+    SIZES.flatMap(bytes => {
+      const messages = Math.max(1, Math.round(BATCH_BYTES / bytes))
+      const perTick = Math.min(100, messages)
+      return [
+        trial(group, `${kind}, received by a client`, sizeName(bytes), (field, pace) =>
+          race(field, pace, (messages * bytes) / 1024, (_, iterations) => ({
+            type: 'receive',
+            kind,
+            bytes,
+            messages: iterations * messages,
+          })),
+        ),
+        trial(group, `${kind}, sent by a client`, sizeName(bytes), (field, pace) =>
+          race(field, pace, (perTick * bytes) / 1024, (_, iterations) => ({
+            type: 'send',
+            kind,
+            bytes,
+            messages: iterations * perTick,
+            perTick,
+          })),
+        ),
+      ]
+    }),
+  )
+  return timed(context, few, trials)
 }
 
 export const growth: Bench = {
@@ -120,9 +143,7 @@ export const growth: Bench = {
     const cells: Cell[] = []
     await byConnections(context, cells)
     yield* groupsOf(cells, 'echo')
-    const more: Cell[] = []
-    await byMessage(context, more)
-    for (const group of groupsOf(more, 'message'))
-      yield group.cells[0].group.startsWith('a KiB') ? { ...group, operation: 'KiB' } : group
+    yield* groupsOf(await byFragments(context), 'message')
+    yield* groupsOf(await bySize(context), 'KiB')
   },
 }

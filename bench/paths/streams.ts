@@ -1,11 +1,11 @@
 // Strategy: messages in one direction as fast as they go, by size: sent by a client, received by a client, received by a server.
 import type { Bench, Context, Group } from '../bench.js'
-import type { Timings } from '../measure.js'
+import type { Pace, Timings } from '../measure.js'
 import { type Cell, ours } from '../report.js'
 import type { Kind } from '../sample.js'
 import { sizeName } from '../targets.js'
 import { clients, few, names, servers } from './entries.js'
-import { cellsOf, Field, longer, race, type Side, type Wanted } from './field.js'
+import { cellsOf, type Field, inStarts, joinedField, longer, race, type Side, type Wanted } from './field.js'
 
 /** No tick sends more than that. */
 const TICK_BYTES = 8 * 1024 * 1024
@@ -36,24 +36,26 @@ async function* rows(
   side: Side,
   group: string,
   wanted: (bytes: number) => Wanted,
-  time: (field: Field, kind: Kind, bytes: number) => Promise<Timings>,
+  time: (field: Field, pace: Pace, kind: Kind, bytes: number) => Promise<Timings>,
 ): AsyncGenerator<Group> {
-  const cells: Cell[] = []
-  const everybody = side === 'client' ? clients : servers
-  const field = await Field.start(side, context.quick ? few : everybody)
-  try {
-    for (const one of field.contestants) await field.join(one, 1)
-    for (const kind of kinds) {
-      for (const bytes of context.sizes) {
-        const column = sizeName(bytes)
-        if (!context.wanted(group, kind, column)) continue
-        context.progress(`${group}; ${kind}; ${column}`)
-        cells.push(...cellsOf({ group, row: kind, column }, await time(field, kind, bytes), wanted(bytes)))
-      }
-    }
-  } finally {
-    field.stop()
-  }
+  const entries = context.quick ? few : side === 'client' ? clients : servers
+  const places = kinds
+    .flatMap(kind => context.sizes.map(bytes => ({ kind, bytes, column: sizeName(bytes) })))
+    .filter(({ kind, column }) => context.wanted(group, kind, column))
+  if (places.length === 0) return
+  const trials = places.map(({ kind, bytes, column }) => ({
+    label: `${group}; ${kind}; ${column}`,
+    time: (field: Field, pace: Pace) => time(field, pace, kind, bytes),
+  }))
+  const found = await inStarts(
+    () => joinedField(side, entries),
+    longer(context.pace),
+    trials,
+    context.progress,
+  )
+  const cells = places.flatMap(({ kind, bytes, column }, i) =>
+    cellsOf({ group, row: kind, column }, found[i], wanted(bytes)),
+  )
   yield* groupsOf(cells, 'message')
 }
 
@@ -75,14 +77,13 @@ export const send: Bench = {
     'A slot ends when the other end has counted all. Every contestant stops sending while more than 4 MiB wait in it.',
   ],
   async *run(context) {
-    const pace = longer(context.pace)
     for (const many of [100, 1]) {
       const group = `client sends ${many} per tick`
       const wanted = (bytes: number): Wanted => ({
         ws: many === 1 ? 1 : (sendMany[bytes] ?? null),
         layer: LAYER,
       })
-      yield* rows(context, 'client', group, wanted, (field, kind, bytes) => {
+      yield* rows(context, 'client', group, wanted, (field, pace, kind, bytes) => {
         const operations = perTickOf(bytes, many)
         return race(field, pace, operations, (_, iterations) => ({
           type: 'send',
@@ -100,14 +101,13 @@ export const receive: Bench = {
   title: 'receive: messages from a raw socket, as fast as they go',
   notes,
   async *run(context) {
-    const pace = longer(context.pace)
     for (const side of ['client', 'server'] as const) {
       const wanted = (bytes: number): Wanted => ({
         ws: receiveTargets[bytes] ?? null,
         raw: bytes >= 16384 ? 0.6 : null,
         layer: LAYER,
       })
-      yield* rows(context, side, `${side} receives`, wanted, (field, kind, bytes) => {
+      yield* rows(context, side, `${side} receives`, wanted, (field, pace, kind, bytes) => {
         const operations = batchOf(bytes)
         return race(field, pace, operations, (_, iterations) => ({
           type: 'receive',
