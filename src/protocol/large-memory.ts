@@ -1,10 +1,11 @@
-// Strategy: glibc asks the operating system for each larger block of memory, and returns it when it is free; the next one then has fresh
-// pages, which cost as much as all the rest of receiving a message. It does so until a block has been returned: blocks of that size,
-// it takes it, come and go, and from then on it keeps as much. So the first time a larger one is let go of, untouched. Where another
-// allocator is in use this means nothing.
+// Strategy: glibc returns memory to the operating system when more than 128 KiB at the end of its heap are free, and asks for each block
+// of that size anew; what comes next then has fresh pages, which cost as much as all the rest of receiving a message. It does so until
+// a larger block has been returned: blocks of that size, it takes it, come and go, and from then on it keeps twice as much. So the first
+// time one is let go of, untouched. Where another allocator is in use this means nothing.
 import { allocate } from './runtime.js'
 
-const LARGE_BYTES = 128 * 1024
+/** So much, again and again, is returned each time the collector has run. */
+const LARGE_BYTES = 32 * 1024
 /** Somewhat less than the most that glibc can learn, 32 MiB. */
 const LESSON_BYTES = 31 * 1024 * 1024
 
