@@ -82,6 +82,8 @@ const MAX_REASON_BYTES = 123
  */
 export function checkFrame(frame: Frame): CheckedFrame {
   if (typeof frame === 'string') return { type: 'text', data: frame }
+  // Before it is looked for a type: bytes are bytes, whatever else somebody has put on them.
+  if (ArrayBuffer.isView(frame)) return { type: 'binary', data: frame }
   if (typeof frame !== 'object' || frame === null) throw new InvalidFrameError(frame)
   if (!('type' in frame)) {
     if (isBytes(frame)) return { type: 'binary', data: frame }
