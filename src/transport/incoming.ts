@@ -9,9 +9,9 @@ import { throwLater } from './throw-later.js'
 /** What the way of a message depends on. */
 export interface IncomingSource {
   /** False once either side has sent a Close frame. */
-  open(): boolean
+  readonly open: boolean
   /** True once the connection is gone. */
-  ended(): boolean
+  readonly over: boolean
   pause(): void
   resume(): void
   /** The callback cannot go on. */
@@ -66,7 +66,7 @@ export class Incoming {
   deliver(message: Message): boolean {
     if (this.#stopped) return true
     const inbox = this.#inbox
-    const open = this.#source.open()
+    const open = this.#source.open
     // Only our own Close can have come before a message.
     if (!open && !this.#deliverWhileClosing) return true
     if (this.#callback !== null && inbox.empty && !this.#paused) {
@@ -83,7 +83,7 @@ export class Incoming {
   /** The next message for a reader, or the end. */
   next(): Promise<IteratorResult<Message, undefined>> {
     // What was received before the end still counts.
-    if (this.#source.ended() && this.#inbox.empty && !this.#paused) this.#source.resume()
+    if (this.#source.over && this.#inbox.empty && !this.#paused) this.#source.resume()
     const next = this.#inbox.next()
     if (!this.#paused && this.#inbox.empty) this.#source.resume()
     return next

@@ -19,7 +19,7 @@ import type { Wire } from './wire.js'
 
 /** What sending needs of its socket. */
 export interface OutgoingSource {
-  state(): 'open' | 'closing' | 'closed'
+  readonly state: 'open' | 'closing' | 'closed'
   /** Lets go of a peer that does not read. @returns what senders are told. */
   overflow(): Error
   close(code: number, reason: string): void
@@ -108,7 +108,7 @@ export class Outgoing {
 
   /** True while messages are taken. A peer that lets more than `maxBufferedBytes` pile up is let go of. */
   accepts(): boolean {
-    if (this.#source.state() !== 'open') return false
+    if (this.#source.state !== 'open') return false
     if (this.bufferedAmount <= this.#settings.maxBufferedBytes) return true
     this.#overflow = this.#source.overflow()
     return false
@@ -176,11 +176,11 @@ export class Outgoing {
       },
       // A message that has begun cannot be taken back, and no other may follow it: the peer is told that it broke off.
       breakOff: () => {
-        if (this.#source.state() === 'open') this.#source.close(1011, 'message broken off')
+        if (this.#source.state === 'open') this.#source.close(1011, 'message broken off')
       },
       whenGone: fail => {
         // Its turn may come when the connection is gone already.
-        if (this.#source.state() === 'closed') fail(this.#refusal())
+        if (this.#source.state === 'closed') fail(this.#refusal())
         this.#senders.add(fail)
         return () => this.#senders.delete(fail)
       },
@@ -201,6 +201,6 @@ export class Outgoing {
   }
 
   #refusal(): Error {
-    return this.#overflow ?? new NotConnectedError(this.#source.state())
+    return this.#overflow ?? new NotConnectedError(this.#source.state)
   }
 }

@@ -1,4 +1,5 @@
 import type { Clock } from './clock.js'
+import { ConnectionError } from './connection-error.js'
 import { quiet } from './send-queue.js'
 
 interface Waiting {
@@ -14,14 +15,13 @@ const MAX_WAITING = 1024
 /** Pings that wait for their pong. RFC 6455 5.5.3: a pong answers the ping with its payload, and all pings before that one. */
 export class RoundTrips {
   readonly #clock: Clock
-  readonly #unanswered: () => Error
+  readonly #peer: string
   #waiting: Waiting[] = []
   #count = 0
 
-  /** @param unanswered - the error for a ping that is given up because too many others wait. */
-  constructor(clock: Clock, unanswered: () => Error) {
+  constructor(clock: Clock, peer: string) {
     this.#clock = clock
-    this.#unanswered = unanswered
+    this.#peer = peer
   }
 
   /** True when no ping waits for its pong. */
@@ -42,7 +42,8 @@ export class RoundTrips {
       new Promise((resolve, reject) => {
         this.#waiting.push({ payload: copy, sentAt: this.#clock.now(), resolve, reject })
         // A peer may send data for ever, and never a pong.
-        if (this.#waiting.length > MAX_WAITING) this.#waiting.shift()?.reject(this.#unanswered())
+        if (this.#waiting.length > MAX_WAITING)
+          this.#waiting.shift()?.reject(new ConnectionError('WS_PONG_MISSING', this.#peer))
       }),
     )
   }

@@ -1,31 +1,23 @@
-// Strategy: the public face of one open connection. The Connection keeps the protocol's state, the Wire the stream; here
-// are the things a user holds on to: promises of sends (SendQueue), of pings (RoundTrips), of messages (Inbox) and of the
-// end. The synchronous path, `write` and `onMessage`, makes no promise and no closure.
+// Strategy: the public face of one open connection; its parts, and what joins them, are in socket-parts.ts. The synchronous path,
+// `write` and `onMessage`, makes no promise and no closure.
 import type { Duplex } from 'node:stream'
-import type { PerMessageDeflate } from '../extensions/index.js'
 import type { ExtensionOffer, RequestHead, ResponseHead } from '../handshake/index.js'
 import {
   type CloseFrame,
-  Connection,
   type FragmentKind,
   type Message,
   type PreparedMessage,
   type Role,
 } from '../protocol/index.js'
-import { deflateOf } from './compression.js'
-import { ConnectionError } from './connection-error.js'
-import { Incoming } from './incoming.js'
 import { NotConnectedError } from './not-connected-error.js'
-import { Outgoing } from './outgoing.js'
+import type { Outgoing } from './outgoing.js'
 import { encodePayload, type Payload, type PayloadParts } from './payload.js'
 import { RestingSocket, type Sleeper } from './resting-socket.js'
-import { RoundTrips } from './round-trips.js'
 import { quiet } from './send-queue.js'
-import { SocketEnd } from './socket-end.js'
 import { compressWish, type SendOptions, type SocketSettings } from './socket-options.js'
 import type { SocketOrigin, SocketOutcome } from './socket-outcome.js'
+import { SocketParts } from './socket-parts.js'
 import { own } from './stream-owner.js'
-import { Wire } from './wire.js'
 
 /** One open WebSocket connection, client or server. It never emits an `'error'` event and never throws on its own. */
 export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposable {
@@ -52,13 +44,8 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
 
   /** @internal The other end as messages name it, `host:port`. */
   readonly peer: string
-  readonly #connection: Connection
-  readonly #wire: Wire
-  readonly #incoming: Incoming
-  readonly #pings: RoundTrips
-  readonly #deflate: PerMessageDeflate | null
+  readonly #parts: SocketParts
   readonly #bytesBefore: number
-  readonly #end: SocketEnd
 
   /** @internal Use `connect()`, `listen()` or `attach()`. */
   constructor(stream: Duplex, origin: SocketOrigin, settings: SocketSettings) {
@@ -68,81 +55,36 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
     this.extensions = origin.agreement.extensions
     this.head = origin.head
     this.peer = origin.peer
-    this.#deflate = origin.before?.deflate ?? deflateOf(origin, settings.compress)
     this.#bytesBefore = origin.before?.bytesReceived ?? 0
-    this.#connection = new Connection(origin.role, { ...settings, transform: this.#deflate })
-    const source = {
-      open: () => this.#connection.state === 'open',
-      ended: () => this.#end.outcome !== null,
-      pause: () => this.#wire.pause(),
-      resume: () => this.#wire.resume(),
-      abandon: () => void this.close(1011),
-    }
-    this.#incoming = new Incoming(source, settings)
-    this.#pings = new RoundTrips(settings.clock, () => new ConnectionError('WS_PONG_MISSING', origin.peer))
-    this.#end = new SocketEnd(origin.peer, settings.closeTimeoutMs)
-    this.closed = this.#end.closed
-    this.#wire = new Wire(
-      stream,
-      this.#connection,
-      {
-        message: message => this.#incoming.deliver(message),
-        ping: data => this.onPing?.(data),
-        pong: data => {
-          const rttMs = this.#pings.answer(data)
-          this.onPong?.(data, rttMs)
-        },
-        closing: frame => this.onClosing?.(frame),
-        failed: violation => {
-          this.#end.violation = violation
-          this.#incoming.end(violation)
-        },
-        flushed: full => this.outgoing.flushed(full),
-        written: frames => this.outgoing.written(frames),
-        ended: (cause, timedOut) => this.#ended(cause, timedOut),
-      },
-      settings,
-    )
-    const ready = (): void => this.#wire.wake()
-    if (this.#deflate !== null) this.#deflate.onReady = ready
-    this.outgoing = new Outgoing(this.#connection, this.#wire, settings, {
-      state: () => this.state,
-      overflow: () => {
-        const error = this.#end.overflow()
-        this.#incoming.end(error)
-        this.#destroy()
-        return error
-      },
-      close: (code, reason) => void this.close(code, reason),
-    })
+    const parts = new SocketParts(stream, origin, settings, this)
+    this.#parts = parts
+    this.outgoing = parts.outgoing
+    this.closed = parts.end.closed
   }
 
   /** @internal Begins to read; `rest` came behind the head. */
   start(rest: Uint8Array): void {
-    this.#wire.start(rest)
+    this.#parts.wire.start(rest)
   }
 
   /** @internal True when nothing is under way and nothing waits. */
   get atRest(): boolean {
-    const { atRest } = this.#connection
-    const parts = this.#wire.atRest && this.outgoing.atRest && this.#incoming.atRest && this.#pings.atRest
-    return atRest && parts && this.state === 'open'
+    return this.#parts.atRest
   }
 
   /** @internal Lets go of everything but the stream, when it is at rest; not to be used any more. See `wakeSocket`. */
   rest(sleeper: Sleeper): RestingSocket {
+    const { deflate, wire } = this.#parts
     // It stays, and would keep all this.
-    if (this.#deflate !== null) this.#deflate.onReady = null
-    const resting = new RestingSocket(this.#wire.stream, this, this.#deflate, sleeper)
+    if (deflate !== null) deflate.onReady = null
+    const resting = new RestingSocket(wire.stream, this, deflate, sleeper)
     own(resting.stream, resting)
     return resting
   }
 
   /** `open` until the first Close frame in either direction, `closed` once the connection is gone. */
   get state(): 'open' | 'closing' | 'closed' {
-    const { state } = this.#connection
-    if (this.#end.outcome !== null) return 'closed'
-    return this.#end.destroyed || state === 'closed' ? 'closing' : state
+    return this.#parts.state
   }
 
   /** Bytes that were accepted and that the operating system has not taken yet. */
@@ -152,7 +94,7 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
 
   /** @internal Bytes that have come since the handshake. */
   get bytesReceived(): number {
-    return this.#bytesBefore + this.#wire.bytesReceived
+    return this.#bytesBefore + this.#parts.wire.bytesReceived
   }
 
   /**
@@ -161,11 +103,11 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
    * Bytes of a binary message belong to the receiver.
    */
   get onMessage(): ((message: Message) => void) | null {
-    return this.#incoming.callback
+    return this.#parts.incoming.callback
   }
 
   set onMessage(callback: ((message: Message) => void) | null) {
-    this.#incoming.callback = callback
+    this.#parts.incoming.callback = callback
   }
 
   /**
@@ -207,9 +149,7 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
 
   /** Settles when the operating system has taken everything that was written. Rejects when the connection is lost. */
   drained(): Promise<void> {
-    return this.#end.outcome === null
-      ? this.outgoing.taken()
-      : quiet(Promise.reject(new NotConnectedError('closed')))
+    return !this.#parts.over ? this.outgoing.taken() : quiet(Promise.reject(new NotConnectedError('closed')))
   }
 
   /**
@@ -220,10 +160,11 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
   ping(data?: Payload): Promise<number> {
     if (!this.outgoing.accepts()) return this.outgoing.refuse()
     try {
-      const payload = data === undefined ? this.#pings.payload() : encodePayload(data)
-      this.#connection.sendPing(payload)
-      const answer = this.#pings.add(payload)
-      this.#wire.flush()
+      const { connection, pings, wire } = this.#parts
+      const payload = data === undefined ? pings.payload() : encodePayload(data)
+      connection.sendPing(payload)
+      const answer = pings.add(payload)
+      wire.flush()
       return answer
     } catch (error) {
       return Promise.reject(error)
@@ -233,8 +174,8 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
   /** Sends an unsolicited Pong (5.5.3) of at most 125 bytes, when the socket is open. @throws UsageError. */
   pong(data: Payload = ''): void {
     if (!this.outgoing.accepts()) return
-    this.#connection.sendPong(encodePayload(data))
-    this.#wire.flush()
+    this.#parts.connection.sendPong(encodePayload(data))
+    this.#parts.wire.flush()
   }
 
   /**
@@ -246,27 +187,24 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
    * @throws (rejects) UsageError `WS_BAD_CLOSE`.
    */
   async close(code?: number, reason?: string): Promise<SocketOutcome> {
-    this.#connection.close(code, reason)
-    this.#wire.flush()
-    // The peer's Close may be behind messages that nobody takes.
-    this.#wire.resume()
+    this.#parts.close(code, reason)
     return this.closed
   }
 
   /** Ends the connection at once: no Close frame, and what is buffered is dropped. */
   terminate(): void {
-    this.#end.terminated = true
-    this.#destroy()
+    this.#parts.end.terminated = true
+    this.#parts.destroy()
   }
 
   /** Stops delivering messages and slows the peer down; pings wait as well. */
   pause(): void {
-    this.#incoming.pause()
+    this.#parts.incoming.pause()
   }
 
   /** Goes on delivering. */
   resume(): void {
-    this.#incoming.resume()
+    this.#parts.incoming.resume()
   }
 
   /**
@@ -275,26 +213,11 @@ export class Socket implements AsyncIterable<Message, undefined>, AsyncDisposabl
    * Leaving the loop does not close the socket.
    */
   [Symbol.asyncIterator](): AsyncIterator<Message, undefined> {
-    return this.#incoming.iterate()
+    return this.#parts.incoming.iterate()
   }
 
   /** Closes with 1000, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
-  }
-
-  #destroy(): void {
-    this.#end.destroyed = true
-    this.#incoming.stop()
-    this.#wire.destroy()
-  }
-
-  #ended(cause: Error | null, timedOut: boolean): void {
-    this.#deflate?.close()
-    this.#end.come(this.#connection.outcome, cause, timedOut, (error, lost) => {
-      this.outgoing.fail(lost)
-      this.#pings.fail(lost)
-      this.#incoming.end(error)
-    })
   }
 }
