@@ -1,4 +1,5 @@
 import { AbortError } from '../transport/abort-error.js'
+import { quiet } from '../transport/send-queue.js'
 import type { Callbacks } from './callbacks.js'
 import { stopCause } from './end-cause.js'
 import { type Ending, toError } from './ending.js'
@@ -26,21 +27,20 @@ export async function giveBirth(
   onAbort: (() => void) | null,
 ): Promise<InitMode | null> {
   const aborted = (): boolean => signal?.aborted === true
-  let born = false
-  const ended = ending.ended.then(() => {
-    if (born) return null
+  const ended = async (): Promise<never> => {
+    await ending.ended
     throw aborted() ? new AbortError(signal!) : ending.error!
-  })
-  ended.catch(() => {})
+  }
   try {
     if (aborted()) throw new AbortError(signal!)
     if (onAbort !== null) signal?.addEventListener('abort', onAbort)
     // Ended by its name, before its turn came.
-    if (ending.begun) return await ended
-    const mode = await Promise.race([callbacks.init(args), ended])
-    if (ending.begun) return await ended
-    born = true
-    return mode
+    if (ending.begun) return await ended()
+    const mode = callbacks.init(args)
+    // Most say at once; where the end comes before the answer, nobody hears of either after that.
+    const known = mode instanceof Promise ? await Promise.race([mode, quiet(ended())]) : mode
+    if (ending.begun) return await ended()
+    return known
   } catch (error) {
     ending.begin({ ...stopCause(toError(error)), type: 'crash' }, { code: 1011 })
     await ending.ended

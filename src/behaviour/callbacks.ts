@@ -6,6 +6,7 @@ import type { Behaviour } from './behaviour.js'
 import { toError } from './ending.js'
 import type { Self } from './process.js'
 import { Initial, type InitMode } from './result.js'
+import { isThenable } from './thenable.js'
 
 /** A behaviour of any types. */
 export type AnyBehaviour = Behaviour<unknown, unknown, unknown, unknown, unknown, unknown>
@@ -50,12 +51,17 @@ export class Callbacks {
   /**
    * Calls `init`, which gives the first state; without one it is `args`.
    *
-   * @returns how to begin; null where `init` does not say.
-   * @throws (rejects) what `init` throws.
+   * @returns how to begin, null where `init` does not say; a promise of it when `init` is asynchronous.
+   * @throws what `init` throws; or rejects with it.
    */
-  async init(args: unknown): Promise<InitMode | null> {
+  init(args: unknown): InitMode | null | Promise<InitMode | null> {
     const { behaviour } = this
-    const first = behaviour.init === undefined ? args : await behaviour.init(args, this.self)
+    const first: unknown = behaviour.init === undefined ? args : behaviour.init(args, this.self)
+    if (behaviour.init === undefined || !isThenable(first)) return this.#begin(first)
+    return Promise.resolve(first).then(state => this.#begin(state))
+  }
+
+  #begin(first: unknown): InitMode | null {
     this.state = first instanceof Initial ? first.state : first
     return first instanceof Initial ? first.mode : null
   }
@@ -128,8 +134,4 @@ export class Callbacks {
   #crash(name: string, error: unknown): void {
     if (!this.#host.done()) this.#host.crashed(name, toError(error))
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }

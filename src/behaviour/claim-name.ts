@@ -43,12 +43,22 @@ async function takenError(name: ProcessName, { registry, key }: NamePlace): Prom
   }
 }
 
-/** Gives the name of a process that has ended back, and does not wait for a registry for ever. */
-export async function giveNameBack(release: () => unknown, clock: Clock, limitMs: number): Promise<void> {
+/**
+ * Gives the name of a process that has ended back, and does not wait for a registry for ever.
+ *
+ * @returns a promise, which never rejects, where there is somebody to wait for.
+ */
+export function giveNameBack(release: () => unknown, clock: Clock, limitMs: number): Promise<void> | null {
   try {
     const released = release()
-    if (released instanceof Promise) await atMost(clock, limitMs, released)
+    if (!(released instanceof Promise)) return null
+    return atMost(clock, limitMs, released).then(() => {}, notReleased)
   } catch (cause) {
-    warn('WS_RELEASE_FAILED', 'the name of a process could not be given back', cause)
+    notReleased(cause)
+    return null
   }
+}
+
+function notReleased(cause: unknown): void {
+  warn('WS_RELEASE_FAILED', 'the name of a process could not be given back', cause)
 }

@@ -3,18 +3,20 @@
 //
 //   connect() ─▶ target ─▶ connect() of the transport ─▶ opened(socket) | failed(error)
 //   after(ms) ─▶ timer ─▶ connect()
-import { parseTarget } from '../transport/target.js'
+import { UsageError } from '../protocol/index.js'
+import { Abandon } from '../transport/abandon.js'
 import { AbortError } from '../transport/abort-error.js'
 import { after } from '../transport/clock.js'
 import type { ConnectEvent } from '../transport/connect-event.js'
-import { connect, type ConnectOptions } from '../transport/connect.js'
+import { type ConnectOptions, open, prepare, type Prepared } from '../transport/connect.js'
 import { ConnectionError } from '../transport/connection-error.js'
 import { runPhase } from '../transport/phase.js'
-import { type ConnectListener, WANTS } from '../transport/tell.js'
+import type { Witness } from '../transport/tell.js'
 import type { Socket } from '../transport/socket.js'
 import type { DisconnectStatus } from './disconnect-status.js'
 import type { EventStream } from './events.js'
 import type { ProcessSettings } from './start-options.js'
+import { parseTarget } from '../transport/target.js'
 import { requireTargetObject, type StartTarget, type TargetObject } from './start-target.js'
 
 /** What a connector tells its process. */
@@ -27,11 +29,13 @@ export interface ConnectorHost {
 }
 
 /** The attempts of one process. */
-export class Connector {
+export class Connector implements Witness {
   readonly #host: ConnectorHost
   readonly #settings: ProcessSettings
   #target: StartTarget
-  #attempt: AbortController | null = null
+  #attempt: Abandon | null = null
+  /** What was prepared for the first attempt. */
+  #first: { readonly attempt: Abandon; readonly prepared: Prepared } | null = null
   #cancelTimer: (() => void) | null = null
   #url = ''
   #tries = 0
@@ -63,6 +67,27 @@ export class Connector {
 
   set target(target: StartTarget) {
     this.#target = target
+    this.#first = null
+  }
+
+  /**
+   * Looks at the target, with the options that it is laid over, before anything is done.
+   *
+   * @throws UsageError, InvalidHeadError.
+   */
+  prepare(): void {
+    const target: unknown = this.#target
+    // Where it leads to is not known yet, but everything else is.
+    if (typeof target === 'function')
+      prepare('ws://localhost/', { ...this.#settings.connect, proxy: undefined })
+    else if (typeof target === 'string' || (typeof target === 'object' && target !== null)) {
+      const attempt = new Abandon()
+      this.#first = { attempt, prepared: this.#prepare(asObject(target as string | TargetObject), attempt) }
+    } else
+      throw new UsageError(
+        'WS_BAD_URL',
+        `a target is a URL, { url, … } or a function, and not ${String(target)}`,
+      )
   }
 
   /** The next attempt is the first one again. */
@@ -73,13 +98,15 @@ export class Connector {
   /** Begins an attempt, now. @param last - why there was no connection before. */
   connect(last: DisconnectStatus | null): void {
     this.cancel()
-    const controller = new AbortController()
-    this.#attempt = controller
+    const first = this.#first
+    this.#first = null
+    const attempt = first === null ? new Abandon() : first.attempt
+    this.#attempt = attempt
     this.#tries++
     this.#url = ''
-    this.#open(controller.signal, last).then(
+    this.#open(attempt, first === null ? null : first.prepared, last).then(
       socket => {
-        if (this.#attempt !== controller) {
+        if (this.#attempt !== attempt) {
           socket.terminate()
           return
         }
@@ -87,10 +114,10 @@ export class Connector {
         this.#host.opened(socket)
       },
       (error: Error) => {
-        if (this.#attempt !== controller) return
+        if (this.#attempt !== attempt) return
         this.#attempt = null
         // Whoever was too slow to find out where to connect to may stop.
-        controller.abort()
+        attempt.abort()
         this.#host.failed(error)
       },
     )
@@ -111,31 +138,42 @@ export class Connector {
     attempt?.abort()
   }
 
-  async #open(signal: AbortSignal, last: DisconnectStatus | null): Promise<Socket> {
-    const { url, ...own } = await this.#resolve(signal, last)
-    const target = parseTarget(url)
-    this.#url = target.href
-    this.#host.attempt(target.href)
-    const { onEvent } = this.#settings.connect
-    const listener: ConnectListener = event => {
-      if (event.type === 'redirect') this.#url = event.to
-      this.#host.events.publish(event)
-      onEvent?.(event)
-    }
-    const wants = (type: ConnectEvent['type']): boolean =>
-      onEvent !== undefined || this.#host.events.wants(type)
-    listener[WANTS] = wants
-    const options: ConnectOptions = { ...this.#settings.connect, ...own, signal, onEvent: listener }
-    return connect(url, options)
+  wants(type: ConnectEvent['type']): boolean {
+    return (
+      type === 'redirect' || this.#settings.connect.onEvent !== undefined || this.#host.events.wants(type)
+    )
   }
 
-  async #resolve(signal: AbortSignal, last: DisconnectStatus | null): Promise<TargetObject> {
+  tell(event: ConnectEvent): void {
+    if (event.type === 'redirect') this.#url = event.to
+    this.#host.events.publish(event)
+    this.#settings.connect.onEvent?.(event)
+  }
+
+  async #open(attempt: Abandon, first: Prepared | null, last: DisconnectStatus | null): Promise<Socket> {
+    const target = await (first === null ? this.#resolve(attempt, last) : null)
+    const { href } = target === null ? first!.first.target : parseTarget(target.url)
+    this.#url = href
+    this.#host.attempt(href)
+    return open(target === null ? first! : this.#prepare(target, attempt))
+  }
+
+  #prepare({ url, ...own }: TargetObject, signal: Abandon): Prepared {
+    const { connect } = this.#settings
+    const options: ConnectOptions = Object.keys(own).length === 0 ? connect : { ...connect, ...own }
+    return prepare(url, options, { onEvent: this, signal })
+  }
+
+  async #resolve(attempt: Abandon, last: DisconnectStatus | null): Promise<TargetObject> {
     const target = this.#target
     if (typeof target !== 'function') return asObject(target)
+    const controller = new AbortController()
+    attempt.addEventListener('abort', () => controller.abort())
+    const { signal } = controller
     const limits = {
       clock: this.#settings.clock,
       limitMs: this.#settings.targetTimeoutMs,
-      signal,
+      signal: attempt,
       timeoutError: (limitMs: number) => new ConnectionError('WS_TARGET_TIMEOUT', '', { limitMs }),
     }
     let value: string | URL | TargetObject

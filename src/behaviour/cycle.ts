@@ -36,8 +36,8 @@ export interface CycleHost {
   readonly events: EventStream
   /** Makes the socket's messages and control frames arrive. */
   listen(socket: Socket): void
-  /** Calls `handleConnect`, then `ready()`. */
-  handleConnect(info: ConnectionInfo): Promise<void> | null
+  /** Calls `handleConnect`, then `ready()`. @param info - makes what it is told. */
+  handleConnect(info: () => ConnectionInfo): Promise<void> | null
   /** Calls `handleDisconnect`, then `decide()`. */
   handleDisconnect(status: DisconnectStatus): Promise<void> | null
   /** Hands back what was accepted and is not to be sent by anybody, these frames first, if a callback will be told. */
@@ -56,7 +56,7 @@ export class Cycle implements ConnectorHost {
   /** The connection there is now. */
   session: Session | null = null
   readonly #host: CycleHost
-  readonly #connector: Connector
+  readonly connector: Connector
   /** What the next connection begins with. */
   #keepalive: KeepaliveSettings
   readonly #backoff: Backoff
@@ -75,11 +75,11 @@ export class Cycle implements ConnectorHost {
     this.#backoff = new Backoff(settings)
     this.#handlesInitialFailure = settings.handleInitialFailure ?? settings.async
     this.#keepalive = settings.keepalive
-    this.#connector = new Connector(target, settings, this)
+    this.connector = new Connector(target, settings, this)
   }
 
   attempt(url: string): void {
-    this.#host.events.publish({ type: 'attempt', attempt: this.#connector.tries, url })
+    this.#host.events.publish({ type: 'attempt', attempt: this.connector.tries, url })
   }
 
   get events(): EventStream {
@@ -91,7 +91,7 @@ export class Cycle implements ConnectorHost {
   }
 
   failed(error: Error): void {
-    const { url } = this.#connector
+    const { url } = this.connector
     // Whoever waits for this attempt is told now: when its turn comes there may be another.
     this.#host.unconnected(() => error)
     this.#untold++
@@ -108,13 +108,13 @@ export class Cycle implements ConnectorHost {
     // Until `handleConnect` is done it is not everybody's.
     if (this.session !== null && !this.session.open) return 'closing'
     if (this.session !== null) return this.session.ready ? 'open' : 'connecting'
-    if (this.#connector.connecting) return 'connecting'
+    if (this.connector.connecting) return 'connecting'
     return this.#idle ? 'idle' : 'waiting'
   }
 
   /** Where it is, or was last, connected to; `''` for nowhere. */
   get url(): string {
-    return this.session?.socket.url ?? this.#connector.url
+    return this.session?.socket.url ?? this.connector.url
   }
 
   /** How many attempts have failed since there was a connection. */
@@ -168,9 +168,9 @@ export class Cycle implements ConnectorHost {
 
   /** Connects now, unless there is a connection or an attempt. */
   connect(): void {
-    if (this.session !== null || this.#connector.connecting || this.#host.settings.accepted !== null) return
+    if (this.session !== null || this.connector.connecting || this.#host.settings.accepted !== null) return
     this.#idle = false
-    this.#connector.connect(this.#last)
+    this.connector.connect(this.#last)
   }
 
   /** Other pings from now on. @throws UsageError `WS_BAD_OPTION`. */
@@ -181,7 +181,7 @@ export class Cycle implements ConnectorHost {
 
   /** No more connections. @returns the socket that is still there. */
   quit(): Socket | null {
-    this.#connector.cancel()
+    this.connector.cancel()
     this.session?.keepalive?.stop()
     return this.session?.socket ?? this.#expected
   }
@@ -210,24 +210,24 @@ export class Cycle implements ConnectorHost {
     }
     if (stop !== undefined) return () => this.#host.end(stop === true ? causeOf(status) : stopCause(stop))
     if (typeof reconnect === 'object' && reconnect.target !== undefined)
-      this.#connector.target = reconnect.target
+      this.connector.target = reconnect.target
     // Somebody did it already, with `connect()`. Where that has failed meanwhile, what is told next decides.
-    if (this.#connector.connecting || this.session !== null || this.#untold > 0) return () => {}
+    if (this.connector.connecting || this.session !== null || this.#untold > 0) return () => {}
     if (stay === true) {
       return () => {
         this.#idle = true
         this.#host.settled()
       }
     }
-    const delayMs = this.#backoff.delay(status, reconnect, this.#connector.fresh)
+    const delayMs = this.#backoff.delay(status, reconnect, this.connector.fresh)
     return () => (delayMs === null ? this.#host.end(causeOf(status)) : this.#wait(delayMs, status))
   }
 
   #wait(delayMs: number, status: DisconnectStatus): void {
     const last = withoutFrames(status)
-    const attempt = this.#connector.tries + 1
-    if (delayMs === 0) this.#connector.connect(last)
-    else this.#connector.connectAfter(delayMs, last)
+    const attempt = this.connector.tries + 1
+    if (delayMs === 0) this.connector.connect(last)
+    else this.connector.connectAfter(delayMs, last)
     // Afterwards: whoever hears of it may connect at once.
     this.#host.events.publish({ type: 'reconnect', delayMs, attempt })
   }
@@ -258,14 +258,16 @@ export class Cycle implements ConnectorHost {
 
   #connected(session: Session): Promise<void> | null {
     session.begun = true
-    const info = connectionInfo(session.socket, this.#connector.tries, this.#opened)
+    const { socket } = session
+    const { tries: attempt } = this.connector
+    const reconnects = this.#opened
     this.#opened++
     this.#failures = 0
     this.#last = null
-    this.#connector.reset()
-    const { url, subprotocol, attempt, reconnects } = info
+    this.connector.reset()
+    const { url, subprotocol } = socket
     this.#host.events.publish({ type: 'open', url, subprotocol, attempt, reconnects })
-    return this.#host.handleConnect(info)
+    return this.#host.handleConnect(() => connectionInfo(socket, attempt, reconnects))
   }
 
   #lose(session: Session, outcome: SocketOutcome): Promise<void> | null {

@@ -3,8 +3,8 @@ import type { Cause } from './ending.js'
 import type { CloseRequest } from './frame.js'
 
 /** The end of a process that does not connect again. */
-export function causeOf({ reason, error }: DisconnectStatus): Cause {
-  return { ...reason, error, value: undefined }
+export function causeOf({ reason: { type, normal, code, text }, error }: DisconnectStatus): Cause {
+  return { type, normal, code, text, error, value: undefined }
 }
 
 /** The end of a process that was to close when it had no connection: as if it had closed one, and did not want another. */

@@ -7,6 +7,7 @@ import type { EndReason } from './end-reason.js'
 import type { CheckedFrame } from './frame.js'
 import { NoProcessError } from './process-error.js'
 import { maskText } from './secrets.js'
+import { isThenable } from './thenable.js'
 
 /** How a process ends, before it is known what it leaves. */
 export type Cause = Omit<EndReason, 'unsent'>
@@ -32,8 +33,8 @@ export interface EndingHost {
   unsent(): readonly CheckedFrame[]
   /** Calls the user's `terminate`. */
   terminate(reason: EndReason): unknown
-  /** Tells everybody else. */
-  gone(reason: EndReason): Promise<void>
+  /** Tells everybody else. @returns a promise where somebody has to be waited for. */
+  gone(reason: EndReason): Promise<unknown> | null
 }
 
 /** The end of one process. */
@@ -46,17 +47,15 @@ export class Ending {
   #stop: (() => void) | null = null
   #reason: EndReason | null = null
   #socket: Socket | null = null
-  readonly #killed: Promise<void>
-  #kill!: () => void
+  #killed = false
+  /** Ends the wait for what takes too long; null while nothing is waited for. */
+  #giveUp: (() => void) | null = null
   readonly #deadlines: (() => void)[] = []
 
   constructor(host: EndingHost) {
     this.#host = host
     this.ended = new Promise(resolve => {
       this.#resolve = resolve
-    })
-    this.#killed = new Promise(resolve => {
-      this.#kill = resolve
     })
   }
 
@@ -98,7 +97,8 @@ export class Ending {
     const kill = (): void => {
       this.#stop?.()
       this.#socket?.terminate()
-      this.#kill()
+      this.#killed = true
+      this.#giveUp?.()
     }
     // Not on the stack of the callback that asks for it.
     if (ms <= 0 && this.#host.inside()) queueMicrotask(kill)
@@ -118,20 +118,34 @@ export class Ending {
     if (socket !== null) {
       if (close !== null) void socket.close(close.code, close.reason)
       // A socket that was destroyed closes some turns later; a stream of the user's may never do it.
-      await Promise.race([socket.closed, this.#killed.then(someTurns)])
+      await this.#unlessKilled(socket.closed, someTurns)
     }
     const reason: EndReason = { ...cause, unsent: this.#host.unsent() }
     try {
-      await Promise.race([this.#host.terminate(reason), this.#killed])
+      const terminated = this.#host.terminate(reason)
+      await (isThenable(terminated) ? this.#unlessKilled(terminated) : null)
     } catch (error) {
       warn('WS_TERMINATE_FAILED', 'terminate() of a process threw', error)
     }
     this.#reason = reason
-    await Promise.race([this.#host.gone(reason), this.#killed])
+    const gone = this.#host.gone(reason)
+    if (gone !== null) await this.#unlessKilled(gone)
     for (const cancel of this.#deadlines) cancel()
     this.#resolve(reason)
   }
+
+  /** Waits for `work`, until the process is killed and that has had its time. */
+  #unlessKilled(work: PromiseLike<unknown>, grace: () => Promise<void> = nothing): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const giveUp = (): void => void grace().then(resolve)
+      work.then(() => resolve(), reject)
+      if (this.#killed) giveUp()
+      else this.#giveUp = giveUp
+    })
+  }
 }
+
+async function nothing(): Promise<void> {}
 
 async function someTurns(): Promise<void> {
   for (let i = 0; i < 20; i++) await new Promise(setImmediate)

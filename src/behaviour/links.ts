@@ -19,12 +19,14 @@ export interface ExitMessage {
 export class Links {
   readonly #host: LinkHost
   readonly #links = new Set<Links>()
-  #reason: EndReason | null = null
+  #reason: EndReason | null
   /** Called when the process has ended; null as long as nobody asked. */
   #listeners: Set<(reason: EndReason) => void> | null = null
 
-  constructor(host: LinkHost) {
+  /** @param reason - how the process has ended, null for one that has not. */
+  constructor(host: LinkHost, reason: EndReason | null) {
     this.#host = host
+    this.#reason = reason
   }
 
   /** Ties the two; when one has ended already, the other is told at once. */

@@ -87,7 +87,12 @@ export class ProcessCore implements CallbacksHost, Recipient, WorksHost {
   }
 
   get links(): Links {
-    return (this.#links ??= new Links(new ProcessEnd(this)))
+    return (this.#links ??= new Links(new ProcessEnd(this), this.#ending?.reason ?? null))
+  }
+
+  /** Whoever is linked hears of the end. */
+  endLinks(reason: EndReason): void {
+    this.#links?.end(reason)
   }
 
   get ending(): Ending {

@@ -63,20 +63,27 @@ export class ProcessEnd implements EndingHost, LinkHost {
     return callbacks.behaviour.terminate?.(reason, callbacks.state)
   }
 
-  async gone(reason: EndReason): Promise<void> {
+  gone(reason: EndReason): Promise<unknown> | null {
+    const core = this.#core
+    core.endLinks(reason)
+    const named = giveNameBack(core.identity.release, core.settings.clock, STOP_TIMEOUT_MS)
+    return named === null ? this.#tell(reason) : named.then(() => this.#tell(reason))
+  }
+
+  #tell(reason: EndReason): Promise<unknown> | null {
     const core = this.#core
     const { identity, ending } = core
     const { signal } = core.settings
-    core.links.end(reason)
-    await giveNameBack(identity.release, core.settings.clock, STOP_TIMEOUT_MS)
     const told = core.works.waiters.end(() =>
       signal?.aborted === true ? new AbortError(signal) : (reason.error ?? ending.error!),
     )
     if (core.born && !reason.normal && !core.watched && !told && reason.type !== 'stop') {
       warn('WS_PROCESS_ENDED', ending.error!.message, reason.error)
     }
-    await core.closeDebug()
+    const closed = core.closeDebug()
+    if (closed !== undefined) return closed.then(() => identity.ended?.(core, reason))
     identity.ended?.(core, reason)
+    return null
   }
 
   linkEnded(other: AnyProcess, reason: EndReason): void {

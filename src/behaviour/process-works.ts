@@ -123,7 +123,7 @@ export class ProcessWorks implements Parts, ReceptionHost, CycleHost, OutboxHost
     this.reception.listen(socket)
   }
 
-  handleConnect(info: ConnectionInfo): Promise<void> | null {
+  handleConnect(info: () => ConnectionInfo): Promise<void> | null {
     // Again: what callbacks replied since then found no connection, and is older than what this one leaves.
     this.outbox.opened()
     return callHandleConnect(this, info)

@@ -17,6 +17,7 @@ const CALLBACKS: Readonly<Record<Exclude<keyof Behaviour<unknown>, 'version'>, t
   formatStatus: true,
   codeChange: true,
 }
+const NAMES: readonly string[] = Object.keys(CALLBACKS)
 
 /**
  * Looks at a behaviour before it runs: a misspelt callback would never be called. A class instance is one too; its other
@@ -29,16 +30,18 @@ export function requireBehaviour(behaviour: unknown, more: readonly string[] = [
   if (typeof behaviour !== 'object' || behaviour === null) {
     throw new UsageError('WS_BAD_OPTION', 'a behaviour is an object of callbacks')
   }
-  for (const name of [...Object.keys(CALLBACKS), ...more]) {
-    const callback = (behaviour as Record<string, unknown>)[name]
-    if (callback !== undefined && typeof callback !== 'function') {
-      throw new UsageError('WS_BAD_OPTION', `the callback ${name} must be a function`)
-    }
-  }
+  for (const name of NAMES) requireCallback(behaviour, name)
+  for (const name of more) requireCallback(behaviour, name)
   for (const name of Object.keys(behaviour)) {
-    if (/^(?:handle|on)[A-Z]/.test(name) && !Object.hasOwn(CALLBACKS, name) && !more.includes(name)) {
+    if (!Object.hasOwn(CALLBACKS, name) && /^(?:handle|on)[A-Z]/.test(name) && !more.includes(name)) {
       throw new UsageError('WS_BAD_OPTION', `there is no callback ${name}; see Behaviour`)
     }
   }
   return behaviour
+}
+
+function requireCallback(behaviour: object, name: string): void {
+  const callback = (behaviour as Record<string, unknown>)[name]
+  if (callback === undefined || typeof callback === 'function') return
+  throw new UsageError('WS_BAD_OPTION', `the callback ${name} must be a function`)
 }

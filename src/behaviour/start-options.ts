@@ -139,9 +139,11 @@ export function resolveStartOptions(options: StartOptions<unknown>): ProcessSett
 }
 
 function connectOptions(options: StartOptions<unknown>): ConnectOptions {
-  return Object.fromEntries(
-    Object.entries(options).filter(([name]) => Object.hasOwn(CONNECT_OPTIONS, name) && name !== 'signal'),
-  )
+  const ours: Record<string, unknown> = {}
+  for (const name of Object.keys(options))
+    if (Object.hasOwn(CONNECT_OPTIONS, name) && name !== 'signal')
+      ours[name] = options[name as keyof StartOptions]
+  return ours
 }
 
 function requireWhenNotOpen(wish: WhenNotOpen): ProcessSettings['whenNotOpen'] {

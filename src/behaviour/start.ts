@@ -1,6 +1,5 @@
 import type { Behaviour } from './behaviour.js'
 import { UsageError } from '../protocol/index.js'
-import { type ConnectOptions, prepare } from '../transport/connect.js'
 import { claimName } from './claim-name.js'
 import { isName, showName } from './names.js'
 import { ProcessCore } from './process-core.js'
@@ -8,7 +7,7 @@ import { link as linkProcesses, requireProcess } from './process-handles.js'
 import type { AnyProcess, Process } from './process.js'
 import { requireBehaviour } from './require-behaviour.js'
 import { resolveStartOptions, type StartOptions } from './start-options.js'
-import { requireTargetObject, type StartTarget } from './start-target.js'
+import type { StartTarget } from './start-target.js'
 
 /**
  * Starts a process: a WebSocket client that runs a behaviour.
@@ -33,7 +32,6 @@ export async function start<
 ): Promise<Process<State, Cast, Call, Answer, Info>> {
   const callbacks = requireBehaviour(behaviour)
   const settings = resolveStartOptions(options)
-  requireTarget(target, settings.connect)
   const { name, link } = options
   if (name !== undefined && !isName(name)) {
     throw new UsageError('WS_BAD_OPTION', 'name must be a text, { via, key } or { global }')
@@ -45,27 +43,13 @@ export async function start<
     name: name === undefined ? null : showName(name),
     release: () => release?.(),
   })
+  core.works.cycle.connector.prepare()
   const process = core.handle
   if (name !== undefined) release = await claimName(name, process)
   await core.start(options.args, () => {
     for (const other of linked(link)) linkProcesses(core, other)
   })
   return process as Process<State, Cast, Call, Answer, Info>
-}
-
-/** Looks at a target, with the options that it is laid over, before anything is done. */
-function requireTarget(target: StartTarget, options: ConnectOptions): void {
-  // Where it leads to is not known yet, but everything else is.
-  if (typeof target === 'function') prepare('ws://localhost/', { ...options, proxy: undefined })
-  else if (typeof target === 'string' || target instanceof URL) prepare(target, options)
-  else if (typeof target === 'object' && target !== null && 'url' in target) {
-    const { url, ...own } = requireTargetObject(target)
-    prepare(url, { ...options, ...own })
-  } else
-    throw new UsageError(
-      'WS_BAD_URL',
-      `a target is a URL, { url, … } or a function, and not ${String(target)}`,
-    )
 }
 
 function linked(link: AnyProcess | readonly AnyProcess[] | undefined): readonly AnyProcess[] {

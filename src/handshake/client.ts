@@ -51,11 +51,7 @@ export function encodeRequest(request: ClientRequest): Uint8Array {
   }
   if (typeof key !== 'string' || !isKey(key))
     throw new InvalidHeadError('key', 'must be the base64 of 16 bytes')
-  for (const [i, subprotocol] of subprotocols.entries()) requireToken(subprotocol, `subprotocols[${i}]`)
-  // 4.1 (10): all must be unique strings.
-  if (new Set(subprotocols).size !== subprotocols.length) {
-    throw new InvalidHeadError('subprotocols', 'cannot contain one twice')
-  }
+  if (subprotocols.length > 0) requireSubprotocols(subprotocols)
   const more = headers.filter(([name]) => typeof name !== 'string' || name.toLowerCase() !== 'host')
   return encodeLatin1(
     // 4.1 (2): GET, and HTTP/1.1.
@@ -70,6 +66,14 @@ export function encodeRequest(request: ClientRequest): Uint8Array {
       formatHeaders(more) +
       '\r\n',
   )
+}
+
+function requireSubprotocols(subprotocols: readonly string[]): void {
+  for (const [i, subprotocol] of subprotocols.entries()) requireToken(subprotocol, `subprotocols[${i}]`)
+  // 4.1 (10): all must be unique strings.
+  if (new Set(subprotocols).size !== subprotocols.length) {
+    throw new InvalidHeadError('subprotocols', 'cannot contain one twice')
+  }
 }
 
 const NO_BODY: Uint8Array = new Uint8Array(0)

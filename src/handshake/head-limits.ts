@@ -17,7 +17,8 @@ const defaults: HeadLimits = { maxHeadBytes: 16 * 1024, maxHeaders: 128 }
  * @throws InvalidHeadError for an unknown name, or a value that is neither a whole number from 1 on nor
  * `Infinity`
  */
-export function resolveHeadLimits(limits: Partial<HeadLimits> = {}): HeadLimits {
+export function resolveHeadLimits(limits: Partial<HeadLimits> = defaults): HeadLimits {
+  if (limits === defaults) return defaults
   for (const [name, value] of Object.entries(limits)) {
     if (!Object.hasOwn(defaults, name)) throw new InvalidHeadError(name, 'there is no such limit')
     if (value !== undefined && !(value >= 1 && (Number.isSafeInteger(value) || value === Infinity))) {

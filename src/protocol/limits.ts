@@ -26,7 +26,8 @@ const DEFAULTS: Limits = {
  *
  * @throws UsageError `WS_BAD_OPTION` for an unknown key, a fraction, a negative number or `NaN`.
  */
-export function resolveLimits(given: Partial<Limits> = {}): Limits {
+export function resolveLimits(given: Partial<Limits> = DEFAULTS): Limits {
+  if (given === DEFAULTS) return DEFAULTS
   for (const [key, value] of Object.entries(given)) {
     if (!Object.hasOwn(DEFAULTS, key)) throw new UsageError('WS_BAD_OPTION', `unknown limit: ${key}`)
     if (value !== Infinity && !(Number.isInteger(value) && value >= 0)) {

@@ -1,3 +1,5 @@
+import type { Abortable } from './abandon.js'
+
 /**
  * The caller's `AbortSignal` ended the operation. The same name and code as Node's own, so that one test fits both;
  * `cause` is the signal's `reason`.
@@ -8,7 +10,7 @@ export class AbortError extends Error {
   readonly code = 'ABORT_ERR'
 
   /** @param signal - the signal that was aborted. */
-  constructor(signal: AbortSignal) {
+  constructor(signal: Abortable) {
     super('the operation was aborted', { cause: signal.reason })
   }
 }

@@ -42,19 +42,19 @@ export interface Exchange {
   readonly request: ClientRequest
   /** `request`, encoded. */
   readonly bytes: Uint8Array
-  readonly limits: Partial<HeadLimits>
+  readonly limits: Partial<HeadLimits> | undefined
   readonly peer: string
   /** What was offered of compression. */
   readonly compress: CompressSettings | null
   /** The request was handed to the stream. */
-  readonly onSent: () => void
+  sent(): void
   /** The head of the answer is there, whatever it says. */
-  readonly onHead: (head: ResponseHead) => void
+  answered(head: ResponseHead): void
   /** Where to go after a response other than 101, or why nowhere. */
-  readonly judge: (head: ResponseHead) => Hop | Refusal
+  judge(head: ResponseHead): Hop | Refusal
 }
 
-/** A step for `runPhase`, and the error that replaces its time-out when a refusal was being read. */
+/** Writes the request and reads the answer; has the error that replaces a time-out when a refusal was being read. */
 export class ClientHandshake implements StreamOwner {
   readonly #stream: Duplex
   readonly #exchange: Exchange
@@ -82,10 +82,7 @@ export class ClientHandshake implements StreamOwner {
   }
 
   /** Starts; the stream is kept until somebody takes it when it was opened, and destroyed otherwise. */
-  readonly start = (
-    resolve: (answer: Opened | Redirected) => void,
-    reject: (error: Error) => void,
-  ): (() => void) => {
+  start(resolve: (answer: Opened | Redirected) => void, reject: (error: Error) => void): void {
     const stream = this.#stream
     this.#resolve = resolve
     this.#reject = reject
@@ -97,9 +94,14 @@ export class ClientHandshake implements StreamOwner {
       // One that lends what it reads was paused.
       stream.resume()
       stream.write(this.#exchange.bytes)
-      this.#exchange.onSent()
+      this.#exchange.sent()
     }
-    return this.#giveUp
+  }
+
+  /** Nobody waits for the answer any more. */
+  giveUp(): void {
+    release(this.#stream)
+    discard(this.#stream)
   }
 
   received(chunk: Uint8Array): void {
@@ -112,7 +114,7 @@ export class ClientHandshake implements StreamOwner {
       const answer = this.#receive(chunk)
       // Whoever heard of the answer may have given up.
       if (answer === null || ownerOf(stream) !== this) return
-      if ('next' in answer) this.#giveUp()
+      if ('next' in answer) this.giveUp()
       else {
         this.#opened = answer
         if (!isLending(stream)) stream.pause()
@@ -143,13 +145,8 @@ export class ClientHandshake implements StreamOwner {
     // The request is all that is written.
   }
 
-  readonly #giveUp = (): void => {
-    release(this.#stream)
-    discard(this.#stream)
-  }
-
   #fail(error: Error): void {
-    this.#giveUp()
+    this.giveUp()
     this.#reject(error)
   }
 
@@ -162,13 +159,13 @@ export class ClientHandshake implements StreamOwner {
     const result = this.#reader.receive(chunk)
     if (result === null) return null
     const { head, rest } = result
-    const { request, onHead, judge, compress } = this.#exchange
-    onHead(head)
+    const { request, compress } = this.#exchange
+    this.#exchange.answered(head)
     if (head.status === 101) {
       const agreement = verifyResponse(request, head)
       return { agreement, deflate: agreedDeflate(agreement, head, compress), head, rest }
     }
-    const verdict = judge(head)
+    const verdict = this.#exchange.judge(head)
     if (!('code' in verdict)) return { status: head.status, next: verdict }
     this.#refused = { head, body: new ResponseBody(head), why: verdict }
     if (this.#refused.body.receive(rest)) throw this.refusal!

@@ -15,7 +15,7 @@ export function clientRequest(
   options: Pick<ConnectOptions, 'headers' | 'origin' | 'subprotocols'>,
   compress: CompressSettings | null,
 ): ClientRequest {
-  const headers = headerList(options.headers ?? [])
+  const headers = headerList(options.headers)
   if (options.origin !== undefined) headers.push(['Origin', options.origin])
   // What the caller says wins over what the URL says.
   const given = headers.some(([name]) => typeof name === 'string' && name.toLowerCase() === 'authorization')

@@ -4,16 +4,16 @@ import type { Opened } from './client-handshake.js'
 import { clientRequest } from './client-request.js'
 import { type CookieStore, requireCookieStore } from './cookies.js'
 import {
+  type Caller,
   DIAL_OPTIONS,
   type DialOptions,
-  type DialSettings,
   milliseconds,
   requireOptions,
   resolveDialOptions,
 } from './dial-options.js'
 import type { HeaderInput } from './header-list.js'
 import { type HopSettings, openHop } from './hop.js'
-import { afterResponse, type Hop, makeHop, redirectLimit } from './redirect.js'
+import { type Hop, makeHop, redirectLimit } from './redirect.js'
 import { resolveProxies } from './proxy.js'
 import { Socket } from './socket.js'
 import {
@@ -89,82 +89,80 @@ const HANDSHAKE_TIMEOUT_MS = 10_000
  * is thrown, no socket, timer or listener is left. A cookie that the store gives and no header can carry is an
  * InvalidHeadError too, and is not sent.
  */
-export async function connect(url: string | URL, options: ConnectOptions = {}): Promise<Socket> {
-  const { settings, dial, first, maxRedirects, handshakeTimeoutMs } = prepare(url, options)
-  const { clock, compress } = settings
-  const { hop, stream, opened } = await follow(first, maxRedirects, {
-    options,
-    dial,
-    clock,
-    compress,
-    handshakeTimeoutMs,
-  })
+export function connect(url: string | URL, options: ConnectOptions = {}): Promise<Socket> {
+  try {
+    requireOptions(options, CONNECT_OPTIONS)
+    const opening = open(prepare(url, options))
+    const { signal } = options
+    return signal === undefined ? opening : opening.then(socket => closingOnAbort(socket, signal))
+  } catch (error) {
+    return Promise.reject(error)
+  }
+}
+
+/**
+ * Does what was prepared, which can be done once: from hop to hop, until a server opens the connection or says no.
+ *
+ * @throws (rejects) as `connect`, but for what `prepare` has thrown.
+ */
+export async function open(prepared: Prepared): Promise<Socket> {
+  const { maxRedirects } = prepared
+  let hop = prepared.first
+  for (let left = maxRedirects; ; left--) {
+    const { stream, answer } = await openHop(hop, prepared, { left, maxRedirects })
+    if (!('next' in answer)) return socketOn(stream, hop, answer, prepared)
+    const { next, status } = answer
+    const [from, to] = [hop.target.href, next.target.href]
+    tell(prepared.dial.onEvent, { type: 'redirect', from, to, status })
+    hop = next
+  }
+}
+
+function socketOn(stream: Duplex, { target }: Hop, opened: Opened, { options, settings }: Prepared): Socket {
   const { agreement, deflate, head } = opened
-  const peer = peerName(hop.target)
-  const origin = { role: 'client', url: hop.target.href, peer, agreement, deflate, head } as const
+  const peer = peerName(target)
+  const origin = { role: 'client', url: target.href, peer, agreement, deflate, head } as const
   const socket = new Socket(stream, origin, settings)
   socket.onMessage = options.onMessage ?? null
-  closeOnAbort(socket, options.signal)
   // After the microtasks: frames that came with the 101 wait until the caller has the socket and can answer them.
   process.nextTick(() => socket.start(opened.rest))
   return socket
 }
 
 /**
- * Everything that can be said of a URL and options before anything is dialed.
+ * Everything that can be said of a URL and options before anything is dialed. That there are no other options was checked.
  *
+ * @param caller - as in `resolveDialOptions`.
  * @throws UsageError, InvalidHeadError.
  */
-export function prepare(url: string | URL, options: ConnectOptions): Prepared {
-  requireOptions(options, CONNECT_OPTIONS)
+export function prepare(url: string | URL, options: ConnectOptions, caller?: Caller): Prepared {
   const settings = resolveSocketOptions(options)
   const { handshakeTimeoutMs: limitMs } = options
   const handshakeTimeoutMs = milliseconds('handshakeTimeoutMs', limitMs, HANDSHAKE_TIMEOUT_MS)
   const maxRedirects = redirectLimit(options.maxRedirects)
   requireCookieStore(options.cookieStore)
   resolveHeadLimits(options.headLimits)
-  const dial = resolveDialOptions(options)
+  const dial = resolveDialOptions(options, caller)
   const target = parseTarget(url)
   resolveProxies(options.proxy, target, process.env)
   const first = makeHop(target, clientRequest(target, options, settings.compress), options.tls)
-  return { settings, dial, first, maxRedirects, handshakeTimeoutMs }
+  const { clock, compress } = settings
+  return { options, settings, dial, first, maxRedirects, handshakeTimeoutMs, clock, compress }
 }
 
 /** What `connect()` begins with. */
-interface Prepared {
+export interface Prepared extends HopSettings {
   readonly settings: SocketSettings
-  readonly dial: DialSettings
   readonly first: Hop
   readonly maxRedirects: number
-  readonly handshakeTimeoutMs: number
 }
 
-/** From hop to hop, until a server opens the connection or says no. */
-async function follow(
-  first: Hop,
-  maxRedirects: number,
-  settings: HopSettings,
-): Promise<{ readonly hop: Hop; readonly stream: Duplex; readonly opened: Opened }> {
-  let hop = first
-  for (let left = maxRedirects; ; left--) {
-    const { stream, answer } = await openHop(hop, settings, head =>
-      afterResponse(hop, head, left, maxRedirects),
-    )
-    if (!('next' in answer)) return { hop, stream, opened: answer }
-    const { next, status } = answer
-    const [from, to] = [hop.target.href, next.target.href]
-    tell(settings.options.onEvent, { type: 'redirect', from, to, status })
-    hop = next
-  }
-}
-
-function closeOnAbort(socket: Socket, signal: AbortSignal | undefined): void {
-  if (signal === undefined) return
+function closingOnAbort(socket: Socket, signal: AbortSignal): Socket {
   const abort = (): void => void socket.close(1001, 'aborted')
-  if (signal.aborted) {
-    process.nextTick(abort)
-    return
+  if (signal.aborted) process.nextTick(abort)
+  else {
+    signal.addEventListener('abort', abort, { once: true })
+    void socket.closed.then(() => signal.removeEventListener('abort', abort))
   }
-  signal.addEventListener('abort', abort, { once: true })
-  void socket.closed.then(() => signal.removeEventListener('abort', abort))
+  return socket
 }

@@ -3,11 +3,13 @@ import { connect as netConnect, type LookupFunction, type NetConnectOpts, type S
 import type { Duplex } from 'node:stream'
 import type { ConnectionOptions } from 'node:tls'
 import { UsageError } from '../protocol/usage-error.js'
+import type { Abortable } from './abandon.js'
 import { type Clock, systemClock } from './clock.js'
 import type { ConnectEvent } from './connect-event.js'
 import type { HeaderInput } from './header-list.js'
 import { ipFamily, type IpFamily } from './ip-family.js'
 import type { Target } from './target.js'
+import type { ConnectListener } from './tell.js'
 
 /**
  * Options of the TCP connection. Unix sockets ignore them.
@@ -164,8 +166,8 @@ export interface DialSettings {
   readonly connectTimeoutMs: number
   readonly tlsHandshakeTimeoutMs: number
   readonly attemptDelayMs: number
-  readonly onEvent: ((event: ConnectEvent) => void) | undefined
-  readonly signal: AbortSignal | undefined
+  readonly onEvent: ConnectListener | undefined
+  readonly signal: Abortable | undefined
   readonly clock: Clock
   readonly netConnect: (options: NetConnectOpts) => Socket
 }
@@ -181,16 +183,22 @@ const DEFAULT_ATTEMPT_DELAY_MS = 250
 /** RFC 8305 section 8: the minimum MUST NOT be less than 10 ms. */
 const MIN_ATTEMPT_DELAY_MS = 10
 
+/** Who stands between the one who gave the options and the dial: is told its steps, and may give it up. */
+export type Caller = Required<Pick<DialSettings, 'onEvent' | 'signal'>>
+
 /**
  * Checks the options and fills in the defaults.
  *
+ * @param caller - by default the options say who.
  * @throws UsageError `WS_BAD_OPTION` for a value that makes no sense, for `tls.rejectUnauthorized: false` without
  * `insecure: true`, and for a proxy together with `createConnection`.
  */
-export const resolveDialOptions = (options: DialOptions): DialSettings => {
+export const resolveDialOptions = (options: DialOptions, caller?: Caller): DialSettings => {
   // Copies by `...` cost more than all the rest here.
   const { tcp, family } = tcpSettings(options.tcp ?? undefined)
   const { domainLookupTimeoutMs, tlsHandshakeTimeoutMs, attemptDelayMs } = options
+  const onEvent = eventHandler(options.onEvent)
+  const signal = abortSignal(options.signal)
   return {
     tcp,
     family,
@@ -207,8 +215,8 @@ export const resolveDialOptions = (options: DialOptions): DialSettings => {
       DEFAULT_ATTEMPT_DELAY_MS,
       MIN_ATTEMPT_DELAY_MS,
     ),
-    onEvent: eventHandler(options.onEvent),
-    signal: abortSignal(options.signal),
+    onEvent: caller === undefined ? onEvent : caller.onEvent,
+    signal: caller === undefined ? signal : caller.signal,
     clock: options.clock ?? systemClock,
     netConnect: options.netConnect ?? netConnect,
   }

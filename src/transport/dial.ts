@@ -99,7 +99,8 @@ export const dialWith = async (
 ): Promise<Dialed> => {
   const proxies = resolveProxies(through, target, process.env)
   const first: Peer = proxies[0] ?? target
-  const addresses = await lookUp(first, settings)
+  const found = lookUp(first, settings)
+  const addresses = found instanceof Promise ? await found : found
   if (onGate !== undefined) {
     const limits = phaseLimits(settings, 'WS_CONNECT_TIMEOUT', Infinity, peerName(target))
     const names = gateNames(target, proxies.length === 0 ? addresses.value : [])
@@ -156,9 +157,15 @@ const gateNames = ({ hostname, port, socketPath }: Target, addresses: readonly s
     ? (addresses.length === 0 ? [hostname] : addresses).map(one => `${one} ${port}`)
     : [socketPath]
 
-const lookUp = async ({ hostname, socketPath }: Peer, settings: DialSettings): Promise<Taken<string[]>> => {
+const lookUp = (
+  { hostname, socketPath }: Peer,
+  settings: DialSettings,
+): Taken<string[]> | Promise<Taken<string[]>> => {
   if (settings.createConnection !== undefined || socketPath !== null) return { value: [], ms: 0 }
-  if (ipFamily(hostname) !== 0) return { value: [hostname], ms: 0 }
+  return ipFamily(hostname) === 0 ? lookUpName(hostname, settings) : { value: [hostname], ms: 0 }
+}
+
+const lookUpName = async (hostname: string, settings: DialSettings): Promise<Taken<string[]>> => {
   const limits = phaseLimits(settings, 'WS_DNS_TIMEOUT', settings.domainLookupTimeoutMs, hostname)
   const { value, ms } = await runPhase(limits, startLookup(hostname, settings.family, settings.lookup))
   const addresses = interleaveFamilies(value).map(one => one.address)

@@ -8,6 +8,8 @@
 
 import type { Socket } from 'node:net'
 import { after, type Clock } from './clock.js'
+import { awaitConnection } from './connecting.js'
+import { isLending } from './lent-reads.js'
 import { awaitEvent, discard } from './stream-events.js'
 
 /**
@@ -63,20 +65,20 @@ export const startRace = <T>(
       failed(error instanceof Error ? error : new Error(String(error)))
       return
     }
-    const forget = awaitEvent(
-      socket,
-      'connect',
-      () => {
-        running.delete(socket)
-        stop()
-        won(socket)
-      },
-      cause => {
-        running.delete(socket)
-        discard(socket)
-        failed(cause ?? new Error('the socket closed before it was connected'))
-      },
-    )
+    const connected = (): void => {
+      running.delete(socket)
+      stop()
+      won(socket)
+    }
+    const lose = (cause: Error | undefined): void => {
+      running.delete(socket)
+      discard(socket)
+      failed(cause ?? new Error('the socket closed before it was connected'))
+    }
+    // One that lends what it reads keeps its listeners from owner to owner.
+    const forget = isLending(socket)
+      ? awaitConnection(socket, connected, lose)
+      : awaitEvent(socket, 'connect', connected, lose)
     running.set(socket, forget)
   }
   tryNext()

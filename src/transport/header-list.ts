@@ -15,7 +15,8 @@ export type HeaderInput =
  *
  * @throws UsageError `WS_BAD_OPTION` for what is no object.
  */
-export const headerList = (headers: HeaderInput): [name: string, value: string][] => {
+export const headerList = (headers: HeaderInput | undefined): [name: string, value: string][] => {
+  if (headers === undefined) return []
   if (typeof headers !== 'object' || headers === null) {
     throw new UsageError('WS_BAD_OPTION', 'headers must be an object, or pairs of a name and a value')
   }

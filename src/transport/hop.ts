@@ -8,7 +8,7 @@
 // waited for.
 import type { Duplex } from 'node:stream'
 import type { CompressSettings } from '../extensions/index.js'
-import { encodeRequest, type ResponseHead } from '../handshake/index.js'
+import { type ClientRequest, encodeRequest, type HeadLimits, type ResponseHead } from '../handshake/index.js'
 import { ClientHandshake, type Exchange, type Opened, type Redirected } from './client-handshake.js'
 import { headersOf, withCookies } from './client-request.js'
 import type { Clock } from './clock.js'
@@ -18,7 +18,7 @@ import { cookieSource, offerCookies, storedCookies } from './cookies.js'
 import { dialWith } from './dial.js'
 import { type DialSettings, tlsSettings } from './dial-options.js'
 import { runPhase } from './phase.js'
-import type { Hop, Refusal } from './redirect.js'
+import { afterResponse, type Hop, type Refusal } from './redirect.js'
 import { discard } from './stream-events.js'
 import { peerName } from './target.js'
 import { isWanted, tell } from './tell.js'
@@ -39,66 +39,76 @@ export interface HopResult {
   readonly answer: Opened | Redirected
 }
 
+/** How many redirects may still be followed, of how many. */
+export interface Redirects {
+  readonly left: number
+  readonly maxRedirects: number
+}
+
 /**
  * Dials one URL and shakes hands there.
  *
- * @param judge says where to go after a response other than 101, or why nowhere.
  * @throws (rejects) ConnectionError, HandshakeError, InvalidHeadError, AbortError. Whatever is thrown, nothing is left.
  */
-export async function openHop(
-  hop: Hop,
-  settings: HopSettings,
-  judge: (head: ResponseHead) => Hop | Refusal,
-): Promise<HopResult> {
-  const { options, clock, handshakeTimeoutMs: limitMs } = settings
-  const leaveGate: (() => void)[] = []
-  const onGate = options.serialize === true ? (leave: () => void) => leaveGate.push(leave) : undefined
+export async function openHop(hop: Hop, settings: HopSettings, redirects: Redirects): Promise<HopResult> {
+  const { options, dial, clock, handshakeTimeoutMs: limitMs } = settings
+  const leaveGate: (() => void)[] | null = options.serialize === true ? [] : null
   try {
-    const first = hop.tls === options.tls
-    const how = first
-      ? settings.dial
-      : { ...settings.dial, tls: tlsSettings(hop.tls, options.insecure === true) }
+    const how =
+      hop.tls === options.tls ? dial : { ...dial, tls: tlsSettings(hop.tls, options.insecure === true) }
+    const onGate = leaveGate === null ? undefined : (leave: () => void) => leaveGate.push(leave)
     const { socket: stream } = await dialWith(hop.target, how, options.proxy, { onGate, owned: true })
     try {
-      const step = new HandshakeStep(stream, hop, settings, judge)
-      const { signal } = options
-      const limits = { clock, limitMs, signal, timeoutError: () => step.timeoutError(limitMs) }
+      const step = new HandshakeStep(stream, hop, settings, redirects)
+      const limits = { clock, limitMs, signal: dial.signal, timeoutError: step.timeoutError }
       return { stream, answer: (await runPhase(limits, step.start)).value }
     } catch (error) {
       discard(stream)
       throw error
     }
   } finally {
-    for (const leave of leaveGate) leave()
+    for (const leave of leaveGate ?? []) leave()
   }
 }
 
 /** The handshake with the store's part, as a step for `runPhase`. The stream is discarded by whoever runs it. */
-class HandshakeStep {
+class HandshakeStep implements Exchange {
+  request: ClientRequest
+  bytes: Uint8Array
+  readonly peer: string
   readonly #stream: Duplex
   readonly #hop: Hop
   readonly #settings: HopSettings
-  readonly #judge: Exchange['judge']
-  readonly #peer: string
+  readonly #redirects: Redirects
   #handshake: ClientHandshake | null = null
   /** What went wrong already, while the store still takes its time. */
   #failure: Error | null = null
   #offering: Promise<void> | null = null
-  #cancel: () => void = () => {}
+  #sentAt = 0
   #givenUp = false
 
-  constructor(stream: Duplex, hop: Hop, settings: HopSettings, judge: Exchange['judge']) {
+  constructor(stream: Duplex, hop: Hop, settings: HopSettings, redirects: Redirects) {
+    this.request = hop.request
+    this.bytes = hop.bytes
+    this.peer = peerName(hop.target)
     this.#stream = stream
     this.#hop = hop
     this.#settings = settings
-    this.#judge = judge
-    this.#peer = peerName(hop.target)
+    this.#redirects = redirects
+  }
+
+  get limits(): Partial<HeadLimits> | undefined {
+    return this.#settings.options.headLimits
+  }
+
+  get compress(): CompressSettings | null {
+    return this.#settings.compress
   }
 
   /** The most telling thing known when the time is over. */
-  timeoutError(limitMs: number): Error {
+  readonly timeoutError = (limitMs: number): Error => {
     const known = this.#failure ?? this.#handshake?.refusal
-    return known ?? new ConnectionError('WS_HANDSHAKE_TIMEOUT', this.#peer, { limitMs })
+    return known ?? new ConnectionError('WS_HANDSHAKE_TIMEOUT', this.peer, { limitMs })
   }
 
   readonly start = (
@@ -107,53 +117,56 @@ class HandshakeStep {
   ): (() => void) => {
     const cookies = cookieSource(this.#settings.options.cookieStore, this.#hop.target)
     if (cookies === null) {
-      this.#exchange('', resolve, reject)
+      this.#exchange(resolve, reject)
     } else {
-      storedCookies(cookies, this.#peer)
+      storedCookies(cookies, this.peer)
         .then(stored => {
-          if (!this.#givenUp) this.#exchange(stored, resolve, reject)
+          if (this.#givenUp) return
+          this.#add(stored)
+          this.#exchange(resolve, reject)
         })
         .catch(reject)
     }
-    return () => {
-      this.#givenUp = true
-      this.#cancel()
-    }
+    return this.#giveUp
   }
 
-  #exchange(
-    stored: string,
-    resolve: (answer: Opened | Redirected) => void,
-    reject: (error: unknown) => void,
-  ): void {
-    const { options, clock, compress } = this.#settings
-    const { request: asked, bytes: written, target } = this.#hop
-    const { onEvent, cookieStore, headLimits: limits = {} } = options
-    const request = withCookies(asked, stored)
+  sent(): void {
+    const { onEvent } = this.#settings.dial
+    if (!isWanted(onEvent, 'request')) return
+    tell(onEvent, { type: 'request', url: this.#hop.target.href, headers: headersOf(this.bytes) })
+  }
+
+  answered({ status, headers }: ResponseHead): void {
+    const { dial, clock, options } = this.#settings
+    const { target } = this.#hop
+    if (isWanted(dial.onEvent, 'response')) {
+      const ms = clock.now() - this.#sentAt
+      tell(dial.onEvent, { type: 'response', url: target.href, status, headers, ms })
+    }
+    const cookies = cookieSource(options.cookieStore, target)
+    if (cookies !== null) this.#offering = offerCookies(cookies, headers, () => this.#givenUp)
+  }
+
+  judge(head: ResponseHead): Hop | Refusal {
+    const { left, maxRedirects } = this.#redirects
+    return afterResponse(this.#hop, head, left, maxRedirects)
+  }
+
+  #add(stored: string): void {
+    const { request } = this
+    this.request = withCookies(request, stored)
     // Checked once more: a store's cookies are not the caller's.
-    const bytes = request === asked ? written : encodeRequest(request)
-    const url = target.href
-    const sentAt = clock.now()
-    const handshake = new ClientHandshake(this.#stream, {
-      request,
-      bytes,
-      limits,
-      peer: this.#peer,
-      compress,
-      judge: this.#judge,
-      onSent: () => {
-        if (isWanted(onEvent, 'request')) tell(onEvent, { type: 'request', url, headers: headersOf(bytes) })
+    if (this.request !== request) this.bytes = encodeRequest(this.request)
+  }
+
+  #exchange(resolve: (answer: Opened | Redirected) => void, reject: (error: unknown) => void): void {
+    this.#sentAt = this.#settings.clock.now()
+    this.#handshake = new ClientHandshake(this.#stream, this)
+    this.#handshake.start(
+      answer => {
+        if (this.#offering === null) resolve(answer)
+        else this.#whenOffered(() => resolve(answer))
       },
-      onHead: ({ status, headers }) => {
-        const ms = clock.now() - sentAt
-        tell(onEvent, { type: 'response', url, status, headers, ms })
-        const cookies = cookieSource(cookieStore, target)
-        if (cookies !== null) this.#offering = offerCookies(cookies, headers, () => this.#givenUp)
-      },
-    })
-    this.#handshake = handshake
-    this.#cancel = handshake.start(
-      answer => this.#whenOffered(() => resolve(answer)),
       error => {
         this.#failure = error
         this.#whenOffered(() => reject(error))
@@ -166,5 +179,10 @@ class HandshakeStep {
     if (this.#offering === null) return settle()
     this.#stream.pause()
     void this.#offering.then(settle)
+  }
+
+  readonly #giveUp = (): void => {
+    this.#givenUp = true
+    this.#handshake?.giveUp()
   }
 }

@@ -3,6 +3,7 @@
 // is decided. Whatever wins, the timer and the abort listener are gone afterwards, and `start`'s cancel function ran
 // unless the step answered by itself. A late answer changes nothing.
 
+import type { Abortable } from './abandon.js'
 import { AbortError } from './abort-error.js'
 import { after, type Clock } from './clock.js'
 
@@ -13,7 +14,7 @@ export interface PhaseLimits {
   readonly clock: Clock
   /** `Infinity` for no limit. */
   readonly limitMs: number
-  readonly signal: AbortSignal | undefined
+  readonly signal: Abortable | undefined
   /** Makes the error for a step that took longer than `limitMs`. */
   readonly timeoutError: (limitMs: number) => Error
 }

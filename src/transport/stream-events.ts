@@ -8,7 +8,7 @@ const ignore = (): void => {}
  * error comes. The listener stays for good. A stream with an owner has one already.
  */
 export const swallowErrors = (stream: Duplex): void => {
-  if (!isOwned(stream) && !stream.listeners('error').includes(ignore)) stream.on('error', ignore)
+  if (!isOwned(stream) && stream.listenerCount('error', ignore) === 0) stream.on('error', ignore)
 }
 
 /**

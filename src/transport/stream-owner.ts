@@ -19,6 +19,8 @@ export interface StreamOwner {
    * is given a copy.
    */
   read?(memory: Uint8Array, bytes: number, lent: boolean): NextRead
+  /** It leads somewhere now. Who has no such method takes over streams that do. */
+  connected?(): void
   /** The other side has ended its own. */
   ended(): void
   failed(error: Error): void
@@ -46,6 +48,7 @@ export function own(stream: Duplex, owner: StreamOwner): void {
   ;(stream as Owned)[OWNER] = owner
   if (!isNew) return
   stream.on('error', onError).on('close', onClose).on('end', onEnd).on('drain', onDrain).on('data', onData)
+  if (owner.connected !== undefined) stream.on('connect', onConnect)
 }
 
 /** Nobody is told any more. An error still ends no program. */
@@ -63,6 +66,7 @@ export function release(stream: Duplex): void {
     .off('end', onEnd)
     .off('drain', onDrain)
     .off('data', onData)
+    .off('connect', onConnect)
 }
 
 /** True for a stream that has an owner, if nobody in particular. */
@@ -87,6 +91,10 @@ export function read(stream: Duplex, memory: Uint8Array, bytes: number, lent: bo
 // A listener before ours may have brought about that there is no owner any more.
 function onData(this: Owned, chunk: Uint8Array): void {
   this[OWNER]?.received(chunk)
+}
+
+function onConnect(this: Owned): void {
+  this[OWNER]?.connected?.()
 }
 
 function onEnd(this: Owned): void {
