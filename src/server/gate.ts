@@ -5,34 +5,26 @@
 //   stream ─▶ slot ─▶ head ─▶ route, origin, room ─▶ handleUpgrade ─▶ room in its pool ─▶ 101 ─▶ admitted
 //                └──────────────┴───────────┴──── refuse(status) ──────────┘
 import type { Duplex } from 'node:stream'
-import { warn } from '../behaviour/ending.js'
 import type { AnyBehaviour } from '../behaviour/callbacks.js'
-import { requireKeys } from '../behaviour/result-check.js'
 import { after } from '../transport/clock.js'
 import { chosenDeflate } from '../transport/compression.js'
 import { remoteName } from '../transport/remote-name.js'
 import { headerList } from '../transport/header-list.js'
 import { runPhase } from '../transport/phase.js'
-import { type ReadHead, readRequest, refuse } from '../transport/server-handshake.js'
+import { type ReadHead, readRequest } from '../transport/server-handshake.js'
 import { Socket } from '../transport/socket.js'
 import { discard, swallowErrors } from '../transport/stream-events.js'
 import { closing, disown } from '../transport/stream-owner.js'
-import {
-  encodeAccept,
-  HandshakeError,
-  parseUpgrade,
-  type RejectBody,
-  type RequestHead,
-  type UpgradeRequest,
-} from '../handshake/index.js'
+import { encodeAccept, parseUpgrade, type RequestHead, type UpgradeRequest } from '../handshake/index.js'
 import { HalfOpen } from './half-open.js'
 import { isAllowedOrigin } from './origins.js'
 import { writtenTo } from './guests.js'
 import type { Pools } from './pools.js'
 import type { Routes } from './routes.js'
-import type { Admission, Refusal } from './server-behaviour.js'
+import { Gone, refusal, Refused, requireAnswer, SlowError, turnAway } from './refusals.js'
+import type { Admission } from './server-behaviour.js'
 import type { ServerSettings } from './server-options.js'
-import { type Accepted, pathOf, type Upgrade, upgradeOf } from './upgrade-context.js'
+import { type Accepted, AcceptedContext, pathOf, type Upgrade, UpgradeContext } from './upgrade-context.js'
 
 /** A behaviour with `handleUpgrade`, of any types. */
 export type AnyServerBehaviour = AnyBehaviour & {
@@ -48,6 +40,22 @@ export interface Admitted {
   readonly pool: string | undefined
   /** What came behind the request. */
   readonly rest: Uint8Array
+}
+
+/** Who wants to be let in. */
+interface Candidate {
+  readonly upgrade: UpgradeRequest
+  readonly behaviour: AnyServerBehaviour
+  /** What came behind the request. */
+  readonly rest: Uint8Array
+  /** The handshake is over. */
+  readonly leave: () => void
+}
+
+/** What the user was asked, and answered. */
+interface Asked {
+  readonly request: Upgrade
+  readonly admission: Admission<unknown>
 }
 
 /** What a gate belongs to. */
@@ -78,7 +86,7 @@ export class Gate {
     if (leave === null) return
     const { headLimits, handshakeTimeoutMs: limitMs, socket } = this.#host.settings
     const limits = { clock: socket.clock, limitMs, headLimits }
-    const done = ({ head, rest }: ReadHead): void => void this.#decide(stream, head, rest, leave)
+    const done = ({ head, rest }: ReadHead): void => this.#decide(stream, head, rest, leave)
     readRequest(stream, limits, done, closing(leave))
   }
 
@@ -87,7 +95,7 @@ export class Gate {
     const leave = this.#enter(stream)
     if (leave === null) return
     stream.once('close', leave)
-    void this.#decide(stream, head, rest, leave)
+    this.#decide(stream, head, rest, leave)
   }
 
   /**
@@ -111,7 +119,7 @@ export class Gate {
     return leave
   }
 
-  async #decide(stream: Duplex, head: RequestHead, rest: Uint8Array, leave: () => void): Promise<void> {
+  #decide(stream: Duplex, head: RequestHead, rest: Uint8Array, leave: () => void): void {
     try {
       if (this.#host.closed()) throw refusal(503)
       const upgrade = parseUpgrade(head)
@@ -124,24 +132,33 @@ export class Gate {
         throw refusal(503)
       }
       const { value: behaviour, params } = found
-      const context = (signal: AbortSignal): Upgrade => upgradeOf(upgrade, params, addressOf(stream), signal)
-      const asked = behaviour.handleUpgrade === undefined ? null : await this.#ask(stream, behaviour, context)
-      const request = asked?.request ?? context(NEVER)
-      const admission = asked?.admission ?? {}
-      if (this.#host.closed() || !this.#host.pools.enter(admission.pool)) throw refusal(503)
-      try {
-        this.#admit(stream, { upgrade, behaviour, request, admission, rest })
-      } catch (error) {
-        // Headers that cannot be sent.
-        this.#host.pools.leave(admission.pool)
-        throw error
-      }
-      stream.off('close', leave)
-      leave()
+      const context = (signal: AbortSignal): Upgrade =>
+        new UpgradeContext(upgrade, params, addressOf(stream), signal)
+      const candidate = { upgrade, behaviour, rest, leave }
+      if (behaviour.handleUpgrade === undefined)
+        this.#letIn(stream, candidate, { request: context(NEVER), admission: {} })
+      else
+        this.#ask(stream, behaviour, context)
+          .then(asked => this.#letIn(stream, candidate, asked))
+          .catch((error: unknown) => turnAway(stream, error, this.#host.settings))
     } catch (error) {
       // It counts until it has taken its refusal.
-      this.#refuse(stream, error)
+      turnAway(stream, error, this.#host.settings)
     }
+  }
+
+  /** Lets a client in where there is room for it. @throws HandshakeError, or InvalidHeadError for headers that cannot be sent. */
+  #letIn(stream: Duplex, candidate: Candidate, asked: Asked): void {
+    const { pool } = asked.admission
+    if (this.#host.closed() || !this.#host.pools.enter(pool)) throw refusal(503)
+    try {
+      this.#admit(stream, candidate, asked)
+    } catch (error) {
+      this.#host.pools.leave(pool)
+      throw error
+    }
+    stream.off('close', candidate.leave)
+    candidate.leave()
   }
 
   /** Asks the user. @throws HandshakeError for a refusal, or what `handleUpgrade` threw. */
@@ -149,7 +166,7 @@ export class Gate {
     stream: Duplex,
     behaviour: AnyServerBehaviour,
     context: (signal: AbortSignal) => Upgrade,
-  ): Promise<{ readonly request: Upgrade; readonly admission: Admission<unknown> }> {
+  ): Promise<Asked> {
     const controller = new AbortController()
     const gone = new Gone()
     const onClose = (): void => controller.abort(gone)
@@ -186,25 +203,17 @@ export class Gate {
     }
   }
 
-  #admit(
-    stream: Duplex,
-    one: {
-      readonly upgrade: UpgradeRequest
-      readonly behaviour: AnyServerBehaviour
-      readonly request: Upgrade
-      readonly admission: Admission<unknown>
-      readonly rest: Uint8Array
-    },
-  ): void {
-    const { upgrade, behaviour, request, admission, rest } = one
+  #admit(stream: Duplex, { upgrade, behaviour, rest }: Candidate, { request, admission }: Asked): void {
     const { settings } = this.#host
     const { deflate, extensions } = chosenDeflate(upgrade, settings.socket.compress)
     // 4.2.2 (4): one the server supports, in the client's order of preference, or none.
-    const first = upgrade.subprotocols.find(name => settings.subprotocols.includes(name)) ?? null
-    const subprotocol = admission.subprotocol === undefined ? first : admission.subprotocol
+    const subprotocol =
+      admission.subprotocol === undefined
+        ? (upgrade.subprotocols.find(name => settings.subprotocols.includes(name)) ?? null)
+        : admission.subprotocol
     const agreement = { subprotocol, extensions }
     const { head } = upgrade
-    stream.write(encodeAccept(upgrade, agreement, headerList(admission.headers ?? [])))
+    stream.write(encodeAccept(upgrade, agreement, headerList(admission.headers)))
     const origin = {
       role: 'server',
       url: head.target,
@@ -214,83 +223,14 @@ export class Gate {
       head,
     } as const
     const socket = new Socket(stream, origin, settings.socket)
-    const { signal: _, ...rest_ } = request
-    const connection: Accepted = { ...rest_, subprotocol: subprotocol ?? '', data: admission.data }
+    const connection = new AcceptedContext(request, subprotocol ?? '', admission.data)
     this.#host.admitted({ behaviour, socket, connection, pool: admission.pool, rest })
   }
-
-  #refuse(stream: Duplex, error: unknown): void {
-    const { handshakeTimeoutMs: limitMs, socket } = this.#host.settings
-    const limits = { clock: socket.clock, limitMs }
-    // Nobody is there any more.
-    if (error instanceof Gone || stream.destroyed) return discard(stream)
-    try {
-      if (error instanceof Refused) {
-        const { status, headers = [], body, type = 'text/plain; charset=utf-8' } = error.answer
-        const given: RejectBody = {
-          type,
-          bytes: typeof body === 'string' ? new TextEncoder().encode(body) : (body ?? NOTHING),
-        }
-        refuse(stream, refusal(status, undefined, headerList(headers)), limits, given)
-      } else if (error instanceof HandshakeError && error.response === null) refuse(stream, error, limits)
-      else {
-        if (!(error instanceof SlowError))
-          warn('WS_HANDLE_UPGRADE_FAILED', 'a client could not be let in', error)
-        refuse(stream, refusal(500), limits)
-      }
-    } catch (cause) {
-      // A status or header that cannot be sent.
-      warn('WS_HANDLE_UPGRADE_FAILED', 'handleUpgrade() answered what cannot be sent', cause)
-      refuse(stream, refusal(500), limits)
-    }
-  }
 }
 
-/** The client has gone away while it was thought about. */
-class Gone extends Error {
-  constructor() {
-    super('the client has gone away')
-  }
-}
-
-class SlowError extends Error {}
-
-const ANSWER: Readonly<Record<string, true>> = {
-  subprotocol: true,
-  headers: true,
-  data: true,
-  pool: true,
-  status: true,
-  body: true,
-  type: true,
-}
 /** What a client may send before it has its answer, in reads of up to 64 KiB. */
 const EARLY_CHUNKS = 4
-
-/** Nothing lets in, and so does an answer whose every key is one: `false` and `{ statusCode: 403 }` must not. */
-function requireAnswer(value: unknown): Admission<unknown> | Refusal {
-  if (value === undefined || value === null) return {}
-  requireKeys('handleUpgrade', value, ANSWER)
-  return value
-}
-
-/** What `handleUpgrade` answered instead of letting a client in. */
-class Refused extends Error {
-  readonly answer: Refusal
-
-  constructor(answer: Refusal) {
-    super('refused')
-    this.answer = answer
-  }
-}
-
-const NOTHING = new Uint8Array(0)
 const NEVER = new AbortController().signal
-
-function refusal(status: number, detail?: string, headers: [string, string][] = []): HandshakeError {
-  const options = { status, headers }
-  return new HandshakeError('WS_HANDSHAKE_REFUSED', detail === undefined ? options : { ...options, detail })
-}
 
 function addressOf(stream: Duplex): string {
   return (stream as { remoteAddress?: string }).remoteAddress ?? ''

@@ -93,7 +93,10 @@ class Node<T> {
   }
 }
 
+const NO_PARAMS: Params = Object.freeze(Object.create(null) as Record<string, string>)
+
 function result<T>({ names, value }: End<T>, taken: readonly string[]): { value: T; params: Params } {
+  if (names.length === 0) return { value, params: NO_PARAMS }
   const params = Object.create(null) as Record<string, string>
   for (const [i, name] of names.entries()) params[name] = taken[i]
   return { value, params }

@@ -1,7 +1,10 @@
 import { type HeaderList, headerValues, type RequestHead, type UpgradeRequest } from '../handshake/index.js'
 import type { Params } from './routes.js'
 
-/** A client that wants to connect, as `handleUpgrade` sees it. */
+/**
+ * A client that wants to connect, as `handleUpgrade` sees it. As in Node's requests, `query`, `headers` and `cookies` are getters:
+ * made when they are first asked for, and not among what `{ ...request }` copies.
+ */
 export interface Upgrade {
   /** Without the query, as it was sent. */
   readonly path: string
@@ -31,26 +34,82 @@ export interface Accepted<Data = unknown> extends Omit<Upgrade, 'signal'> {
   readonly data: Data
 }
 
-/** What is known of a request before anything is decided. */
-export function upgradeOf(
-  { head, origin, subprotocols }: UpgradeRequest,
-  params: Params,
-  remoteAddress: string,
-  signal: AbortSignal,
-): Upgrade {
-  const question = head.target.indexOf('?')
-  return {
-    path: pathOf(head.target),
-    params,
-    query: new URLSearchParams(question < 0 ? '' : head.target.slice(question + 1)),
-    head,
-    headers: joined(head.headers),
-    cookies: cookiesOf(head.headers),
-    origin,
-    subprotocols,
-    remoteAddress,
-    signal,
+/** What is known of a request before anything is decided. What has to be taken apart for it is taken apart for who asks. */
+export class UpgradeContext implements Upgrade {
+  readonly path: string
+  readonly params: Params
+  readonly head: RequestHead
+  readonly origin: string | null
+  readonly subprotocols: readonly string[]
+  readonly remoteAddress: string
+  readonly signal: AbortSignal
+  #query: URLSearchParams | null = null
+  #headers: Readonly<Record<string, string>> | null = null
+  #cookies: Readonly<Record<string, string>> | null = null
+
+  constructor(request: UpgradeRequest, params: Params, remoteAddress: string, signal: AbortSignal) {
+    this.path = pathOf(request.head.target)
+    this.params = params
+    this.head = request.head
+    this.origin = request.origin
+    this.subprotocols = request.subprotocols
+    this.remoteAddress = remoteAddress
+    this.signal = signal
   }
+
+  get query(): URLSearchParams {
+    return (this.#query ??= queryOf(this.head.target))
+  }
+
+  get headers(): Readonly<Record<string, string>> {
+    return (this.#headers ??= joined(this.head.headers))
+  }
+
+  get cookies(): Readonly<Record<string, string>> {
+    return (this.#cookies ??= cookiesOf(this.head.headers))
+  }
+}
+
+/** A request that was accepted. */
+export class AcceptedContext implements Accepted {
+  readonly path: string
+  readonly params: Params
+  readonly head: RequestHead
+  readonly origin: string | null
+  readonly subprotocols: readonly string[]
+  readonly remoteAddress: string
+  readonly subprotocol: string
+  readonly data: unknown
+  readonly #request: Upgrade
+
+  constructor(request: Upgrade, subprotocol: string, data: unknown) {
+    this.path = request.path
+    this.params = request.params
+    this.head = request.head
+    this.origin = request.origin
+    this.subprotocols = request.subprotocols
+    this.remoteAddress = request.remoteAddress
+    this.subprotocol = subprotocol
+    this.data = data
+    this.#request = request
+  }
+
+  get query(): URLSearchParams {
+    return this.#request.query
+  }
+
+  get headers(): Readonly<Record<string, string>> {
+    return this.#request.headers
+  }
+
+  get cookies(): Readonly<Record<string, string>> {
+    return this.#request.cookies
+  }
+}
+
+function queryOf(target: string): URLSearchParams {
+  const question = target.indexOf('?')
+  return new URLSearchParams(question < 0 ? '' : target.slice(question + 1))
 }
 
 /** The path of a request's target, which may be a whole URI. */
