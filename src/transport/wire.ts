@@ -1,5 +1,4 @@
-// Strategy: joins a stream to a Connection, and is the only place that reads from or writes to the stream once the
-// handshake is done.
+// Strategy: joins a stream to a Connection, and is all that reads from or writes to the stream once the handshake is done.
 //
 //   stream 'data' ─▶ connection.receive ─▶ nextEvent() until null, or until reading is paused ─▶ handler
 //   handler sends ─▶ connection ─▶ takeOutput() ─▶ stream.write
@@ -13,6 +12,7 @@ import type { Connection } from '../protocol/index.js'
 import type { Clock } from './clock.js'
 import { Deadline } from './deadline.js'
 import type { InFlight } from './in-flight.js'
+import { lendReads } from './lent-reads.js'
 import { Output } from './output.js'
 import { isQuiet, swallowErrors } from './stream-events.js'
 import { type NextRead, own, release, type StreamOwner } from './stream-owner.js'
@@ -165,6 +165,7 @@ export class Wire implements StreamOwner {
     this.#bytesReceived += chunk.length
     this.#connection.receive(chunk)
     this.#pull()
+    if (!this.#closed) lendReads(this.stream, this.#bytesReceived)
   }
 
   read(memory: Uint8Array, bytes: number, lent: boolean): NextRead {

@@ -1,11 +1,15 @@
-// What a client reads lies in memory that others read into as well, or where a message will stay: what must never show.
+// What is read lies in memory that others read into as well, or where a message will stay: what must never show.
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { createServer } from 'node:http'
+import type { Socket as NetSocket } from 'node:net'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import t, { type Test } from 'tap'
-import { connect, type Message } from '../../src/index.js'
-import { BINARY, fromPeer, TEXT } from '../support/frames.js'
-import { fromServer, openClient, rawServer, until } from '../support/raw-peer.js'
-import { failure, turn } from '../support/servers.js'
+import { attach, connect, listen, type Message } from '../../src/index.js'
+import { isLending } from '../../src/transport/lent-reads.js'
+import { BINARY, fromPeer, ROLES, TEXT } from '../support/frames.js'
+import { fromServer, openAs, openClient, rawServer, until } from '../support/raw-peer.js'
+import { failure, serve, turn } from '../support/servers.js'
 
 const KIB = 1024
 
@@ -34,27 +38,28 @@ function held(): number {
 const isOnly = ({ data }: Message, letter: number, bytes: number): boolean =>
   data.length === bytes && Buffer.from(data).every(byte => byte === letter)
 
-for (const [what, opcode, bytes, count] of [
-  ['long binary messages', BINARY, 400_000, 20],
-  ['long texts', TEXT, 400_000, 20],
-  ['binary messages of a few KiB', BINARY, 5 * KIB, 400],
-  ['texts of a few KiB', TEXT, 5 * KIB, 400],
-] as const) {
-  t.test(`${what} stay what they are when ticks between them throw`, async t => {
-    const uncaught = uncaughtOf(t)
-    const { socket, peer } = await openClient(t, { compress: false })
-    const got: Message[] = []
-    socket.onMessage = message => {
-      got.push(message)
-      if (got.length % 7 === 3) process.nextTick(fails)
-    }
-    for (let i = 0; i < count; i++)
-      peer.write(fromServer({ opcode, payload: Buffer.alloc(bytes, 65 + (i % 26)) }))
-    await until(() => got.length === count, 'all messages')
-    t.equal(uncaught.length, Math.ceil((count - 2) / 7))
-    // Looked at now, when everything has been written over that could be.
-    t.ok(got.every((message, i) => isOnly(message, 65 + (i % 26), bytes)))
-  })
+for (const role of ROLES) {
+  for (const [what, opcode, bytes, count] of [
+    ['long binary messages', BINARY, 400_000, 20],
+    ['long texts', TEXT, 400_000, 20],
+    ['binary messages of a few KiB', BINARY, 5 * KIB, 400],
+    ['texts of a few KiB', TEXT, 5 * KIB, 400],
+  ] as const) {
+    t.test(`${role}: ${what} stay what they are when ticks between them throw`, async t => {
+      const uncaught = uncaughtOf(t)
+      const { socket, peer } = await openAs(role, t, { compress: false })
+      const got: Message[] = []
+      socket.onMessage = message => {
+        got.push(message)
+        if (got.length % 7 === 3) process.nextTick(fails)
+      }
+      for (let i = 0; i < count; i++) peer.send({ opcode, payload: Buffer.alloc(bytes, 65 + (i % 26)) })
+      await until(() => got.length === count, 'all messages')
+      t.equal(uncaught.length, Math.ceil((count - 2) / 7))
+      // Looked at now, when everything has been written over that could be.
+      t.ok(got.every((message, i) => isOnly(message, 65 + (i % 26), bytes)))
+    })
+  }
 }
 
 t.test('nothing behind a 101 is lost when a tick throws before anybody reads', async t => {
@@ -147,4 +152,76 @@ t.test('a connection that is refused, or given up, leaves nothing paused', async
   peer.write(Buffer.from('HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno'))
   t.match(await failure(refused), { response: { status: 403, body: Buffer.from('no') } })
   await peer.ended
+})
+
+/** Sends texts of a KiB from a client until the other end has so many. */
+async function say(url: string, count: number, got: readonly string[]): Promise<void> {
+  const socket = await connect(url, { compress: false })
+  for (let i = 0; i < count; i++) {
+    await socket.send(`${i} `.padEnd(KIB, 'x'))
+    await until(() => got.length === i + 1, 'the text')
+  }
+  await socket.close()
+}
+
+const numbers = (texts: readonly string[]): number[] => texts.map(text => Number(text.split(' ')[0]))
+
+t.test('accepted sockets of Node lend what they read, once they have said a KiB', async t => {
+  const streams: NetSocket[] = []
+  const note = (message: unknown): void => void streams.push((message as { socket: NetSocket }).socket)
+  subscribe('net.server.socket', note)
+  t.teardown(() => unsubscribe('net.server.socket', note))
+  const got: string[] = []
+  await using server = await listen({}, socket => {
+    socket.onMessage = ({ data }) => void got.push(String(data))
+  })
+  await say(server.url, 3, got)
+  t.same(numbers(got), [0, 1, 2])
+  t.same(
+    streams.map(stream => isLending(stream)),
+    [true],
+  )
+})
+
+for (const listens of [false, true]) {
+  t.test(
+    `behind an http.Server they do ${listens ? 'not, where somebody else listens' : 'so, too'}`,
+    async t => {
+      const http = createServer()
+      const streams: NetSocket[] = []
+      let heard = 0
+      http.on('connection', (stream: NetSocket) => {
+        streams.push(stream)
+        if (listens) stream.on('data', (chunk: Uint8Array) => (heard += chunk.length))
+      })
+      const got: string[] = []
+      await using acceptor = attach(http, {}, socket => {
+        socket.onMessage = ({ data }) => void got.push(String(data))
+      })
+      const port = await serve(t, http)
+      await say(`ws://127.0.0.1:${port}/`, 5, got)
+      t.same(numbers(got), [0, 1, 2, 3, 4])
+      t.same(
+        streams.map(stream => isLending(stream)),
+        [!listens],
+      )
+      if (listens) t.ok(heard > 5 * KIB)
+      await until(() => acceptor.sockets.size === 0, 'the end')
+    },
+  )
+}
+
+t.test('an accepted socket that lends goes on where it was when it is paused and resumed', async t => {
+  const { socket, peer } = await openAs('server', t, { compress: false })
+  const got: Message[] = []
+  socket.onMessage = message => {
+    got.push(message)
+    if (got.length % 3 === 0) {
+      socket.pause()
+      setImmediate(() => socket.resume())
+    }
+  }
+  for (let i = 0; i < 60; i++) peer.send({ opcode: BINARY, payload: Buffer.alloc(3000, 65 + (i % 26)) })
+  await until(() => got.length === 60, 'all messages')
+  t.ok(got.every((message, i) => isOnly(message, 65 + (i % 26), 3000)))
 })
