@@ -51,27 +51,19 @@ export function applyResult(
 
 /** Calls `handleConnect`; afterwards the connection is everybody's. @param info - makes what it is told. */
 export function callHandleConnect(parts: Parts, info: () => ConnectionInfo): Promise<void> | null {
-  if (parts.callbacks.behaviour.handleConnect === undefined) {
-    connected(parts)
-    return null
-  }
   return parts.callbacks.call(
     'handleConnect',
     (one, state, self) => one.handleConnect?.(info(), state, self),
     result => {
       if (result !== undefined) applyResult(parts, 'handleConnect', result, null)
-      connected(parts)
+      const { session } = parts.cycle
+      if (session !== null) {
+        parts.cycle.ready(session)
+        parts.outbox.flush(session)
+      }
+      parts.waiters.resolve()
     },
   )
-}
-
-function connected({ cycle, outbox, waiters }: Parts): void {
-  const { session } = cycle
-  if (session !== null) {
-    cycle.ready(session)
-    outbox.flush(session)
-  }
-  waiters.resolve()
 }
 
 /** Calls `handleDisconnect`; what it answers, or does not, decides what follows. */

@@ -80,9 +80,14 @@ export class Connector implements Witness {
     // Where it leads to is not known yet, but everything else is.
     if (typeof target === 'function')
       prepare('ws://localhost/', { ...this.#settings.connect, proxy: undefined })
-    else if (typeof target === 'string' || (typeof target === 'object' && target !== null)) {
+    else if (
+      typeof target === 'string' ||
+      (typeof target === 'object' && target !== null && isTarget(target))
+    ) {
       const attempt = new Abandon()
-      this.#first = { attempt, prepared: this.#prepare(asObject(target as string | TargetObject), attempt) }
+      const prepared = this.#prepare(asObject(target as string | TargetObject), attempt)
+      // What may be changed before the first attempt, by `init` for example, is looked at again.
+      if (typeof target === 'string' && isFixed(this.#settings.connect)) this.#first = { attempt, prepared }
     } else
       throw new UsageError(
         'WS_BAD_URL',
@@ -189,6 +194,12 @@ export class Connector implements Witness {
     return asObject(value)
   }
 }
+
+const isTarget = (target: object): boolean => target instanceof URL || 'url' in target
+
+/** True for options that mean the same at any time. */
+const isFixed = (options: ConnectOptions): boolean =>
+  Object.values(options).every(value => typeof value !== 'object')
 
 function asObject(target: string | URL | TargetObject): TargetObject {
   // What is no target at all is a URL that cannot be parsed.

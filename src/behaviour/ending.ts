@@ -48,7 +48,7 @@ export class Ending {
   #reason: EndReason | null = null
   #socket: Socket | null = null
   #killed = false
-  /** Ends the wait for what takes too long; null while nothing is waited for. */
+  /** Ends the wait that began last, if it goes on. */
   #giveUp: (() => void) | null = null
   readonly #deadlines: (() => void)[] = []
 

@@ -93,12 +93,9 @@ class Node<T> {
   }
 }
 
-const NO_PARAMS: Params = Object.freeze(Object.create(null) as Record<string, string>)
-
 function result<T>({ names, value }: End<T>, taken: readonly string[]): { value: T; params: Params } {
-  if (names.length === 0) return { value, params: NO_PARAMS }
   const params = Object.create(null) as Record<string, string>
-  for (const [i, name] of names.entries()) params[name] = taken[i]
+  for (let i = 0; i < names.length; i++) params[names[i]] = taken[i]
   return { value, params }
 }
 

@@ -141,7 +141,8 @@ export async function listen<
 
 /**
  * Serves the upgrades of an existing `http.Server` or `https.Server`. Paths that no route takes are refused with 404, unless
- * somebody else listens for upgrades as well.
+ * somebody else listens for upgrades as well. Afterwards the stream is ours: a listener to its `'data'` that comes later may hear
+ * nothing.
  *
  * @throws UsageError for a bad option.
  */

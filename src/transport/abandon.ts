@@ -1,3 +1,5 @@
+import { throwLater } from './throw-later.js'
+
 /** What is asked of an `AbortSignal` here, so that something that is no `EventTarget` will do where nobody else sees it. */
 export interface Abortable {
   readonly aborted: boolean
@@ -36,6 +38,13 @@ export class Abandon implements Abortable {
     this.#aborted = true
     const listeners = this.#listeners
     this.#listeners = []
-    for (const listener of listeners) listener()
+    for (const listener of listeners) {
+      try {
+        listener()
+      } catch (error) {
+        // As with an `EventTarget`, the others are told all the same.
+        throwLater(error)
+      }
+    }
   }
 }

@@ -48,7 +48,7 @@ export interface DialTimings {
 export interface Dialed {
   /**
    * A `net.Socket`, a `tls.TLSSocket`, or what the factory returned. It belongs to the caller now. It is not flowing, and
-   * has one listener on `'error'`, which does nothing; look at `destroyed` before the first use.
+   * has one listener on `'error'`, which does nothing, or those of an owner; look at `destroyed` before the first use.
    */
   readonly socket: Duplex
   readonly timings: DialTimings
@@ -100,14 +100,16 @@ export const dialWith = async (
   const proxies = resolveProxies(through, target, process.env)
   const first: Peer = proxies[0] ?? target
   const found = lookUp(first, settings)
-  const addresses = found instanceof Promise ? await found : found
+  // Functions of the user's are not called before `connect()` has returned.
+  const isNodes = settings.createConnection === undefined && settings.netConnect === netConnect
+  const addresses = found instanceof Promise || !isNodes ? await found : found
   if (onGate !== undefined) {
     const limits = phaseLimits(settings, 'WS_CONNECT_TIMEOUT', Infinity, peerName(target))
     const names = gateNames(target, proxies.length === 0 ? addresses.value : [])
     onGate((await runPhase(limits, startGate(names))).value)
   }
   // TLS and proxies read as they like, and so does whoever connects instead of Node.
-  const isPlain = proxies.length === 0 && !target.secure && settings.netConnect === netConnect
+  const isPlain = proxies.length === 0 && !target.secure && isNodes
   const how = owned && isPlain ? connectLending(netConnect) : settings.netConnect
   const tcp = await connect(first, target, settings, how, addresses.value)
   let stream = tcp.value

@@ -4,7 +4,7 @@
 // long as reads fill their memory, the next one gets fresh memory, which belongs to whoever it is handed to. A long message is read to
 // where it stays.
 //
-// Only Node's own TCP sockets can do so. Those that we connect are told by `onread`, from their beginning. For those that a server
+// Only Node's own sockets, without TLS, can do so. Those that we connect are told by `onread`, from their beginning. For those that a server
 // accepts there is no such option; they are told in the place where Node keeps what the option said, which is found out by looking
 // where sockets have it that were given one. Where that is not to be found they read as ever.
 //
@@ -112,7 +112,7 @@ export function connectLending(
   }
 }
 
-/** True for a socket that such a function made: it tells what it reads in ticks of their own, so it may change hands unpaused. */
+/** True for a socket that lends what it reads: it tells of that in ticks of their own, so it may change hands unpaused. */
 export const isLending = (stream: Duplex): boolean => LENDING in stream
 
 /** Where sockets keep the three things that `onread` says. */
@@ -129,7 +129,15 @@ function placeOf(socket: Socket, value: unknown, plain: Socket): symbol | null {
 }
 
 function findPlaces(): Places | null {
-  if (!IS_NODE) return null
+  try {
+    return IS_NODE ? lookForPlaces() : null
+  } catch {
+    // The options are others, or the places are.
+    return null
+  }
+}
+
+function lookForPlaces(): Places | null {
   const withOptions = (given: unknown): Socket =>
     new Socket({ onread: { buffer: given, callback } } as SocketConstructorOpts)
   const mine = new Uint8Array(1)
@@ -158,7 +166,9 @@ export function lendReads(stream: Duplex, bytesReceived: number): void {
   if (bytesReceived < LEND_FROM_BYTES) return
   const isNative: boolean = stream.constructor === Socket
   if (!isNative || isLending(stream) || stream.readableLength > 0) return
-  if (stream.destroyed || stream.readableEnded || stream.listenerCount('data') > 1) return
+  // One that was paused before it lent would go on reading, and what it reads would not be held back.
+  if (stream.destroyed || stream.readableEnded || stream.isPaused() || stream.listenerCount('data') > 1)
+    return
   if (places === undefined) places = findPlaces()
   const { _handle: handle } = stream as Native
   if (places === null || typeof handle?.useUserBuffer !== 'function') return

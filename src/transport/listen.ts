@@ -104,7 +104,7 @@ export async function listen(options: ListenOptions, onConnection: OnConnection)
 
 /**
  * Accepts upgrades on an existing `http.Server` or `https.Server`. A request that is no valid upgrade is answered with the
- * right status.
+ * right status. Afterwards the stream is ours: a listener to its `'data'` that comes later may hear nothing.
  */
 export function attach(server: EventEmitter, options: AcceptOptions, onConnection: OnConnection): Acceptor {
   requireHttpServer(server)

@@ -1,5 +1,5 @@
 // Strategy: a stream has one owner at a time: who reads the head of the handshake, then the wire, and the record of a connection
-// at rest. The listeners are the same five functions for all streams and stay as long as the stream; what changes hands is one
+// at rest. The listeners are the same functions for all streams and stay as long as the stream; what changes hands is one
 // pointer. So nothing of a connection is a closure, and Node never has to take a listener out of its table, which would turn
 // that into a slow and large one.
 import type { Duplex } from 'node:stream'

@@ -1,16 +1,21 @@
 // Rules 5 and 11 of the behaviour contract: how a process begins, and what `connect()` and an abort do in each phase. All in
 // virtual time.
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { LookupFunction } from 'node:net'
 import t from 'tap'
 import {
+  type EndReason,
   idle,
   type InitMode,
   type Initial,
+  listen,
   once,
+  type PublishedEvent,
   reconnect,
   start,
   type StartOptions,
 } from '../../src/index.js'
+import { channelName } from '../../src/behaviour/channels.js'
 import { MUTE, PEER, SAFE, Scene } from '../support/scene.js'
 import { failure } from '../support/servers.js'
 
@@ -308,4 +313,52 @@ t.test('an abort while closing, waiting, idle, or in the middle of a callback', 
     scene.empty()
   }
   await scene.network.close()
+})
+
+const stop = (message: unknown): void =>
+  void (message as PublishedEvent).process.stop(undefined, { timeoutMs: 0 })
+
+for (const told of [true, false]) {
+  t.test(
+    `stopped by whoever hears that it is open, ${told ? 'before' : 'without a'} handleConnect`,
+    async t => {
+      const scene = new Scene(t)
+      subscribe(channelName('open'), stop)
+      t.teardown(() => unsubscribe(channelName('open'), stop))
+      const terminate = (reason: EndReason): void => void scene.ends.push(reason)
+      const behaviour = told ? { terminate, handleConnect: () => {} } : { terminate }
+      const options = { ...scene.network.startOptions, keepalive: 1000 }
+      t.match(await failure(scene.network.run(start(PEER, behaviour, options))), { name: 'NoProcessError' })
+      await scene.network.settle()
+      scene.empty()
+    },
+  )
+}
+
+t.test('the first attempt asks for what the options say when it is made', async t => {
+  const asked: string[] = []
+  await using server = await listen({}, (socket, { head }) => {
+    const token = head.headers.find(([name]) => name === 'X-Token')?.[1] ?? 'none'
+    asked.push(`${head.target} ${token}`)
+    socket.onMessage = () => void socket.close()
+  })
+  const headers: Record<string, string> = {}
+  const url = new URL(server.url)
+  const init = async (): Promise<void> => {
+    await Promise.resolve()
+    headers['X-Token'] = 'fresh'
+    url.pathname = '/late'
+  }
+  await (await start(url.href, { init }, { headers })).stop()
+  await (await start(url, { init })).stop()
+  await (await start({ url }, { init })).stop()
+  t.same(asked, ['/ fresh', '/late none', '/late none'])
+})
+
+t.test('a target that is none is refused with a word on what it should be', async t => {
+  const none: unknown[] = [undefined, null, 5, {}, [], { uri: PEER }]
+  for (const target of none) {
+    const error = await failure(start(target as string, {}))
+    t.match(error, { code: 'WS_BAD_URL', message: /a target is a URL/ }, JSON.stringify(target))
+  }
 })

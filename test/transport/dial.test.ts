@@ -488,3 +488,21 @@ t.test('a NotConnectedError tells the state', t => {
   })
   t.end()
 })
+
+t.test('functions of the user are not called before dial() and connect() have returned', async t => {
+  const { server } = silentServer()
+  const port = await serve(t, server)
+  const order: string[] = []
+  const url = `ws://127.0.0.1:${port}/`
+  const made = (): Socket => {
+    order.push('called')
+    return netConnect(port, '127.0.0.1')
+  }
+  for (const options of [{ createConnection: made }, { netConnect: made }]) {
+    const dialing = dialUrl(url, options)
+    order.push('returned')
+    const { socket } = await dialing
+    socket.destroy()
+  }
+  t.same(order, ['returned', 'called', 'returned', 'called'])
+})

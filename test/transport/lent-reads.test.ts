@@ -225,3 +225,22 @@ t.test('an accepted socket that lends goes on where it was when it is paused and
   await until(() => got.length === 60, 'all messages')
   t.ok(got.every((message, i) => isOnly(message, 65 + (i % 26), 3000)))
 })
+
+t.test('a socket that is paused by the message that makes it lend is not read', async t => {
+  const { socket, peer } = await openAs('server', t, { compress: false })
+  const got: Message[] = []
+  socket.onMessage = message => {
+    got.push(message)
+    if (got.length === 1) socket.pause()
+  }
+  const size = 256 * KIB
+  const most = 32
+  peer.send({ opcode: BINARY, payload: Buffer.alloc(2000, 65) })
+  await until(() => got.length === 1, 'the first message')
+  for (let i = 1; i < most; i++) peer.send({ opcode: BINARY, payload: Buffer.alloc(size, 65 + (i % 26)) })
+  for (let turns = 0; turns < 200; turns++) await turn()
+  t.ok(socket.bytesReceived < size, `${socket.bytesReceived} bytes were read`)
+  socket.resume()
+  await until(() => got.length === most, 'all messages')
+  t.ok(got.every((message, i) => isOnly(message, 65 + (i % 26), i === 0 ? 2000 : size)))
+})
