@@ -66,13 +66,16 @@ export function lostStatus(
   context: StatusContext,
 ): DisconnectStatus {
   const { sent, received, wasClean } = outcome
+  const { attempt, target, unsent } = context
   return {
     reason: dead ? bare('keepalive-timeout') : closeReason(outcome),
     phase: sent === null && received === null ? 'open' : 'closing',
     sent,
     received,
     wasClean,
-    ...context,
+    attempt,
+    target,
+    unsent,
     httpResponse: null,
     error: ownError ?? outcome.error,
   }

@@ -19,6 +19,11 @@ export function stopCause(value: unknown): Cause {
   return { type: 'stop', normal: error === null, code: null, text: '', error, value }
 }
 
+/** The end of a process whose signal was aborted. */
+export function abortCause({ reason }: AbortSignal): Cause {
+  return { ...stopCause(undefined), value: reason }
+}
+
 /** The end of a process that had a name which another one has now. */
 export function conflictCause(error: Error): Cause {
   return { ...stopCause(error), type: 'name-conflict', text: 'name-conflict', value: undefined }

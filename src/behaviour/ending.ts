@@ -120,7 +120,9 @@ export class Ending {
       // A socket that was destroyed closes some turns later; a stream of the user's may never do it.
       await this.#unlessKilled(socket.closed, someTurns)
     }
-    const reason: EndReason = { ...cause, unsent: this.#host.unsent() }
+    const { type, normal, code, text, error: why, value } = cause
+    const unsent = this.#host.unsent()
+    const reason: EndReason = { type, normal, code, text, error: why, value, unsent }
     try {
       const terminated = this.#host.terminate(reason)
       await (isThenable(terminated) ? this.#unlessKilled(terminated) : null)

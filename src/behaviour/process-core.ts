@@ -1,7 +1,6 @@
 // Strategy: one running behaviour: what it is called, its behaviour and state, what others hold of it, and its end. All else is
-// in its works (process-works.ts), which an accepted process lets go of while nothing happens in it; then this object, its
-// two handles and a record of the connection are all there is, and whoever needs the works makes new ones. Users see a
-// process through the handles of process-handles.ts.
+// in its works (process-works.ts), which an accepted process lets go of while nothing happens in it; then this object, its two
+// handles and a record of the connection are all there is, and whoever needs the works makes new ones. Users see the handles alone.
 //
 //   handle, self ─▶ core ─▶ works ──rest()──▶ rest ──wake()──▶ works
 import { milliseconds } from '../transport/dial-options.js'
@@ -13,7 +12,7 @@ import { giveBirth } from './birth.js'
 import { type AnyBehaviour, Callbacks, type CallbacksHost } from './callbacks.js'
 import { CHANNELS } from './channels.js'
 import { Debug } from './debug.js'
-import { stopCause, TIMEOUT_CAUSE } from './end-cause.js'
+import { abortCause, stopCause, TIMEOUT_CAUSE } from './end-cause.js'
 import type { EndReason } from './end-reason.js'
 import { type Cause, Ending } from './ending.js'
 import { EventStream } from './events.js'
@@ -151,8 +150,8 @@ export class ProcessCore implements CallbacksHost, Recipient, WorksHost {
   }
 
   /**
-   * Runs `init`, calls `begin`, since there is a process now, and connects. Settles after the first
-   * `handleConnect`; at once for an idle process, or with `async`.
+   * Runs `init`, calls `begin`, since there is a process now, and connects. Settles after the first `handleConnect`; at once
+   * for an idle process, or with `async`.
    */
   async start(args: unknown, begin: () => void): Promise<void> {
     const mode = await this.#bear(args)
@@ -164,14 +163,11 @@ export class ProcessCore implements CallbacksHost, Recipient, WorksHost {
     await started
   }
 
-  /** Runs `init` and goes on with a connection that was accepted; one that ends before is closed. @throws (rejects) as `start`. */
-  async adopt(socket: Socket, args: unknown): Promise<void> {
-    const { cycle, serial } = this.works
-    cycle.expect(socket)
-    await this.#bear(args)
-    this.#begin()
-    cycle.adopt()
-    serial.begin()
+  /** Runs `init` and goes on with a connection that was accepted, now or later; one that ends before is closed. */
+  adopt(socket: Socket, args: unknown): Promise<void> | void {
+    this.works.cycle.expect(socket)
+    const mode = this.#bear(args)
+    return mode instanceof Promise ? mode.then(() => this.#adopted()) : this.#adopted()
   }
 
   /**
@@ -277,15 +273,21 @@ export class ProcessCore implements CallbacksHost, Recipient, WorksHost {
   }
 
   /** Runs `init`. Whoever waits for it calls `#begin` at once: it could be stopped in between. */
-  #bear(args: unknown): Promise<InitMode | null> {
-    const { callbacks, ending, identity, settings } = this
-    const { signal } = settings
-    const abort = (): void => {
-      const cause: Cause = { ...stopCause(undefined), value: signal?.reason }
-      ending.stop(cause, { code: 1001, reason: 'aborted' }, STOP_TIMEOUT_MS)
+  #bear(args: unknown): InitMode | null | Promise<InitMode | null> {
+    const { callbacks, ending, identity } = this
+    const { signal } = this.settings
+    if (signal !== undefined) {
+      const abort = (): void =>
+        ending.stop(abortCause(signal), { code: 1001, reason: 'aborted' }, STOP_TIMEOUT_MS)
+      this.#onAbort = abort
     }
-    if (signal !== undefined) this.#onAbort = abort
     return giveBirth({ callbacks, ending, signal, release: identity.release }, args, this.#onAbort)
+  }
+
+  #adopted(): void {
+    this.#begin()
+    this.works.cycle.adopt()
+    this.works.serial.begin()
   }
 
   #begin(known?: () => void): void {

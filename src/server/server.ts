@@ -8,7 +8,6 @@ import { ProcessCore } from '../behaviour/process-core.js'
 import type { ProcessIdentity } from '../behaviour/process-facts.js'
 import type { NamedProcess } from '../behaviour/process-ref.js'
 import type { Rest } from '../behaviour/rest.js'
-import { requireBehaviour } from '../behaviour/require-behaviour.js'
 import { UsageError } from '../protocol/index.js'
 import { isLost } from '../transport/loss-error.js'
 import { type AddressInfo, openDoor, type TlsOptions } from '../transport/door.js'
@@ -16,6 +15,7 @@ import { after } from '../transport/clock.js'
 import { requireOptions } from '../transport/dial-options.js'
 import { requireHttpServer } from '../transport/listen.js'
 import { drainAll, type Drained, type DrainOptions, resolveDrainOptions } from './drain.js'
+import { type AnyService, behavioursOf, type Endpoint } from './endpoint.js'
 import { type Admitted, type AnyServerBehaviour, Gate } from './gate.js'
 import { share } from './guests.js'
 import { Lifetimes } from './lifetimes.js'
@@ -31,12 +31,6 @@ import {
   type ServerOptions,
   type ServerSettings,
 } from './server-options.js'
-
-/** A behaviour of any types, for a list of routes; see {@link endpoint}. */
-export interface Endpoint {
-  /** @internal */
-  readonly behaviour: AnyServerBehaviour
-}
 
 /** What clients find: one behaviour for every path, or one for each pattern, such as `/rooms/:room`. */
 export type Service<State, Data, Cast, Call, Answer, Info> =
@@ -96,18 +90,6 @@ const LISTEN_OPTIONS: Readonly<Record<string, true>> = {
   tls: true,
 }
 
-/** A behaviour for `routes`. Returns it in a form in which behaviours of different types stand side by side. */
-export function endpoint<
-  State,
-  Data = undefined,
-  Cast = never,
-  Call = never,
-  Answer = unknown,
-  Info = unknown,
->(behaviour: ServerBehaviour<State, Data, Cast, Call, Answer, Info>): Endpoint {
-  return { behaviour: requireBehaviour(behaviour, ['handleUpgrade']) }
-}
-
 /**
  * Starts a server on a port of its own. Each client is a process that runs a behaviour.
  *
@@ -162,7 +144,6 @@ export function attach<State, Data = undefined, Cast = never, Call = never, Answ
   return server
 }
 
-type AnyService = { readonly behaviour?: unknown; readonly routes?: Readonly<Record<string, Endpoint>> }
 const SERVICE = { behaviour: true, routes: true } as const
 const NOBODY = (): never => {
   throw new UsageError('WS_BAD_OPTION', 'a client that was accepted cannot be connected to')
@@ -272,6 +253,12 @@ class ProcessServer implements Server, ProcessIdentity {
     if (pool !== undefined) this.#poolOf.set(core, pool)
     this.#lifetimes.watch(core)
     this.#rests.came(core)
+    const adopting = core.adopt(socket, connection)
+    if (adopting instanceof Promise) this.#limitInit(core, adopting)
+    socket.start(rest)
+  }
+
+  #limitInit(core: ProcessCore, adopting: Promise<void>): void {
     const { handleUpgradeTimeoutMs: limitMs } = this.settings
     const stopTimer = after(this.settings.socket.clock, limitMs, () => {
       const error = new Error(`init() of a server process took longer than ${limitMs} ms`)
@@ -279,22 +266,6 @@ class ProcessServer implements Server, ProcessIdentity {
       void core.stop(error, { reason: 'init timed out' })
     })
     // What it rejects with is the reason of its end.
-    core.adopt(socket, connection).then(stopTimer, stopTimer)
-    socket.start(rest)
+    adopting.then(stopTimer, stopTimer)
   }
-}
-
-function behavioursOf(behaviour: unknown, routes: AnyService['routes']): Record<string, AnyServerBehaviour> {
-  if ((behaviour === undefined) === (routes === undefined)) {
-    throw new UsageError('WS_BAD_OPTION', 'a server has either a behaviour or routes')
-  }
-  if (routes === undefined) return { '/*path': requireBehaviour(behaviour, ['handleUpgrade']) }
-  return Object.fromEntries(
-    Object.entries(routes).map(([pattern, one]) => {
-      if (typeof one !== 'object' || one === null || !('behaviour' in one)) {
-        throw new UsageError('WS_BAD_OPTION', `the route ${pattern} must be endpoint(behaviour)`)
-      }
-      return [pattern, one.behaviour]
-    }),
-  )
 }
