@@ -3,7 +3,7 @@
 import { chartOf, memoryChart, type Chart } from './chart.js'
 import { makePalette, type Palette } from './contestants.js'
 import { glanceTable, lossesText } from './losses.js'
-import { caveats, how, intro, rerun } from './prose.js'
+import { caveats, how, intro, reasons, rerun } from './prose.js'
 import type { BenchResult, Host, Measured, ResultFile } from './result-file.js'
 import { groupTable, memoryTable, plain, table } from './tables.js'
 import { namesOf, unique, viewsOf } from './view.js'
@@ -117,7 +117,7 @@ export function makePage(results: ResultFile): Page {
     `## What was measured, and how\n\n${how(benches.map(([name]) => name))}\n\n${caveats}`,
     `## The machine\n\n${machineText(results)}`,
     `## At a glance\n\nTimes as fast as the others; above 1 is in our favour.\n\n${glanceTable(results)}`,
-    `## Where we lose\n\n${lossesText(results)}`,
+    `## Where we lose\n\n${lossesText(results)}\n\n${reasons}`,
     ...benches.map(([name, bench]) => benchText(name, bench, palette, album)),
     `## Running them again\n\n${rerun}`,
   ]
