@@ -2,8 +2,8 @@ import { type HeaderList, headerValues, type RequestHead, type UpgradeRequest } 
 import type { Params } from './routes.js'
 
 /**
- * A client that wants to connect, as `handleUpgrade` sees it. As in Node's requests, `query`, `headers` and `cookies` are getters:
- * made when they are first asked for, and not among what `{ ...request }` copies.
+ * A client that wants to connect, as `handleUpgrade` sees it. Like the headers of Node's own requests, `query`, `headers` and
+ * `cookies` are getters: made when they are first asked for, and not among what `{ ...request }` copies.
  */
 export interface Upgrade {
   /** Without the query, as it was sent. */
