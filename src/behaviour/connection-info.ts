@@ -10,19 +10,10 @@ export function connectionInfo(socket: Socket, attempt: number, reconnects: numb
 }
 
 function joinHeaders({ headers }: ResponseHead): Readonly<Record<string, string>> {
-  const joined: Record<string, string> = {}
-  for (const [given, value] of headers) {
-    const name = given.toLowerCase()
-    const text = Object.hasOwn(joined, name) ? `${joined[name]}, ${value}` : value
-    if (name !== '__proto__') joined[name] = text
-    // A name like any other, but not to an assignment.
-    else
-      Object.defineProperty(joined, name, {
-        value: text,
-        enumerable: true,
-        configurable: true,
-        writable: true,
-      })
+  const joined = new Map<string, string>()
+  for (const [name, value] of headers) {
+    const before = joined.get(name.toLowerCase())
+    joined.set(name.toLowerCase(), before === undefined ? value : `${before}, ${value}`)
   }
-  return joined
+  return Object.fromEntries(joined)
 }

@@ -29,10 +29,6 @@ export class Pools {
 
   /** One more. @returns false when there are enough. @throws UsageError for a pool that there is not. */
   enter(name: string | undefined): boolean {
-    if (name === undefined && this.#all.room) {
-      this.#all.count++
-      return true
-    }
     const pools = this.#with(name)
     const room = pools.every(pool => pool.room)
     for (const pool of pools) {

@@ -34,26 +34,37 @@ export interface Accepted<Data = unknown> extends Omit<Upgrade, 'signal'> {
   readonly data: Data
 }
 
-/** What is known of a request before anything is decided. What has to be taken apart for it is taken apart for who asks. */
-export class UpgradeContext implements Upgrade {
+type Facts = Pick<Upgrade, 'path' | 'params' | 'head' | 'origin' | 'subprotocols' | 'remoteAddress'>
+
+/** What is known of a request without taking anything apart. */
+class RequestFacts implements Facts {
   readonly path: string
   readonly params: Params
   readonly head: RequestHead
   readonly origin: string | null
   readonly subprotocols: readonly string[]
   readonly remoteAddress: string
+
+  constructor({ path, params, head, origin, subprotocols, remoteAddress }: Facts) {
+    this.path = path
+    this.params = params
+    this.head = head
+    this.origin = origin
+    this.subprotocols = subprotocols
+    this.remoteAddress = remoteAddress
+  }
+}
+
+/** A request before anything is decided. What has to be taken apart for it is taken apart for who asks. */
+export class UpgradeContext extends RequestFacts implements Upgrade {
   readonly signal: AbortSignal
   #query: URLSearchParams | null = null
   #headers: Readonly<Record<string, string>> | null = null
   #cookies: Readonly<Record<string, string>> | null = null
 
   constructor(request: UpgradeRequest, params: Params, remoteAddress: string, signal: AbortSignal) {
-    this.path = pathOf(request.head.target)
-    this.params = params
-    this.head = request.head
-    this.origin = request.origin
-    this.subprotocols = request.subprotocols
-    this.remoteAddress = remoteAddress
+    const { head, origin, subprotocols } = request
+    super({ path: pathOf(head.target), params, head, origin, subprotocols, remoteAddress })
     this.signal = signal
   }
 
@@ -70,25 +81,14 @@ export class UpgradeContext implements Upgrade {
   }
 }
 
-/** A request that was accepted. */
-export class AcceptedContext implements Accepted {
-  readonly path: string
-  readonly params: Params
-  readonly head: RequestHead
-  readonly origin: string | null
-  readonly subprotocols: readonly string[]
-  readonly remoteAddress: string
+/** A request that was accepted. What was taken apart before is not taken apart again. */
+export class AcceptedContext extends RequestFacts implements Accepted {
   readonly subprotocol: string
   readonly data: unknown
   readonly #request: Upgrade
 
   constructor(request: Upgrade, subprotocol: string, data: unknown) {
-    this.path = request.path
-    this.params = request.params
-    this.head = request.head
-    this.origin = request.origin
-    this.subprotocols = request.subprotocols
-    this.remoteAddress = request.remoteAddress
+    super(request)
     this.subprotocol = subprotocol
     this.data = data
     this.#request = request

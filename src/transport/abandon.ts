@@ -8,7 +8,7 @@ export interface Abortable {
   removeEventListener(type: 'abort', listener: () => void): void
 }
 
-/** An `AbortController` and its signal in one, of a tenth of the cost. */
+/** An `AbortController` and its signal in one, for those whose signal nobody else sees: it costs next to nothing. */
 export class Abandon implements Abortable {
   #aborted = false
   /** In the order in which they came. */
